@@ -1,0 +1,121 @@
+//! The connection to Postgres: one, kept between invocations, replaced unseen when it died.
+//!
+//! Knows how to get a working connection or the real reason why not; knows no table.
+
+mod address;
+mod connector;
+mod error;
+mod tls;
+
+pub use error::describe;
+
+use crate::settings::DatabaseSettings;
+use crate::{Failure, Invocation};
+use connector::Connector;
+use postgres::Client;
+use r2d2::{Pool, PooledConnection};
+use scheduled_thread_pool::ScheduledThreadPool;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Lambda sends an environment one invocation at a time.
+const POOL_SIZE: u32 = 1;
+
+/// Neon takes up to 13 s to wake a sleeping database, and the connection hangs meanwhile.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// What is kept of the invocation's time to answer with the reason when Postgres does not.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+const HANDED_OUT: &str = "only a successful attempt becomes a connection";
+
+/// The database that the settings name.
+pub struct Database {
+    settings: DatabaseSettings,
+    /// Made by the first invocation that needs it.
+    pool: Mutex<Option<Pool<Connector>>>,
+}
+
+/// A working connection; back in the pool when dropped.
+pub struct Connection(PooledConnection<Connector>);
+
+impl Database {
+    /// Connects to nothing yet.
+    pub fn new(settings: DatabaseSettings) -> Database {
+        Database {
+            settings,
+            pool: Mutex::new(None),
+        }
+    }
+
+    /// A working connection: the one of the last invocation, or a new one.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`; `Function.DatabaseUnavailable` with Postgres's own words, at
+    /// once when it refuses, and shortly before the invocation's deadline when it is silent.
+    pub fn connection(&self, invocation: &Invocation) -> Result<Connection, Failure> {
+        let pool = self.pool()?;
+        let limit = match invocation.remaining() {
+            Some(remaining) => remaining.saturating_sub(ANSWER_MARGIN).min(CONNECT_LIMIT),
+            None => CONNECT_LIMIT,
+        };
+        let Ok(attempt) = pool.get_timeout(limit) else {
+            // The pool's one thread may hang in this attempt for ever; a new pool has a new one.
+            *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            return Err(unavailable(
+                &self.settings,
+                format!("no answer within {limit:.1?}"),
+            ));
+        };
+        match &attempt.outcome {
+            Ok(_) => Ok(Connection(attempt)),
+            Err(error) => Err(unavailable(&self.settings, describe(error))),
+        }
+    }
+
+    fn pool(&self) -> Result<Pool<Connector>, Failure> {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = &*pool {
+            return Ok(pool.clone());
+        }
+        let config = address::config(&self.settings)?;
+        let tls = tls::connector(self.settings.root_certificates.as_deref())?;
+        let made = Pool::builder()
+            .max_size(POOL_SIZE)
+            .min_idle(Some(0))
+            // Both would need a reaper's thread, and a frozen process has no use for one.
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .thread_pool(Arc::new(ScheduledThreadPool::new(1)))
+            .test_on_check_out(true)
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(Connector::new(config, tls));
+        Ok(pool.insert(made).clone())
+    }
+}
+
+fn unavailable(settings: &DatabaseSettings, cause: String) -> Failure {
+    let message = match address::config(settings) {
+        Ok(config) => format!(
+            "failed to connect to Postgres at {}",
+            address::display(&config)
+        ),
+        Err(_) => "failed to connect to Postgres".to_string(),
+    };
+    Failure::new("Function.DatabaseUnavailable", message).because(cause)
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.0.outcome.as_ref().expect(HANDED_OUT)
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Client {
+        self.0.outcome.as_mut().expect(HANDED_OUT)
+    }
+}

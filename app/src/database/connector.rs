@@ -1,0 +1,86 @@
+//! How the pool makes a connection and finds out whether it still works.
+//!
+//! r2d2 hides why it could not connect: it retries until its timeout and then says that it timed
+//! out. So a failed attempt is a connection too, one that only holds the reason; the pool hands it
+//! out at once and drops it when it comes back.
+
+use postgres::{Client, Config};
+use r2d2::ManageConnection;
+use r2d2_postgres::PostgresConnectionManager;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A connection that was idle this long is asked whether it lives: routers and poolers forget an
+/// idle connection without a word. Asking costs a round trip, so it is not done between requests.
+const ASK_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a living connection may take to say so.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Connects by a fixed configuration.
+pub struct Connector(PostgresConnectionManager<MakeRustlsConnect>);
+
+/// An attempt to connect, and the connection if it succeeded.
+pub struct Attempt {
+    /// The connection, or why there is none.
+    pub outcome: Result<Client, postgres::Error>,
+    /// By the wall clock: a frozen machine's monotonic clock may stand still.
+    used: SystemTime,
+}
+
+/// The connection did not survive; the pool makes another.
+#[derive(Debug)]
+pub struct Dead;
+
+impl Connector {
+    /// Connects nowhere yet.
+    pub fn new(config: Config, tls: MakeRustlsConnect) -> Connector {
+        Connector(PostgresConnectionManager::new(config, tls))
+    }
+}
+
+impl ManageConnection for Connector {
+    type Connection = Attempt;
+    type Error = Dead;
+
+    fn connect(&self) -> Result<Attempt, Dead> {
+        Ok(Attempt {
+            outcome: self.0.connect(),
+            used: SystemTime::now(),
+        })
+    }
+
+    fn is_valid(&self, attempt: &mut Attempt) -> Result<(), Dead> {
+        match &mut attempt.outcome {
+            Ok(client) => lives(client, attempt.used).then_some(()).ok_or(Dead),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Asked when the connection comes back, which is also when it was used last.
+    fn has_broken(&self, attempt: &mut Attempt) -> bool {
+        attempt.used = SystemTime::now();
+        match &mut attempt.outcome {
+            Ok(client) => self.0.has_broken(client),
+            Err(_) => true,
+        }
+    }
+}
+
+/// Whether the server is still there. It costs no round trip when the connection was used lately:
+/// whatever arrived while the process was frozen, the end of the stream above all, is read.
+fn lives(client: &mut Client, used: SystemTime) -> bool {
+    use postgres::fallible_iterator::FallibleIterator;
+    let idle = used.elapsed().unwrap_or_default();
+    let readable = client.notifications().iter().next().is_ok();
+    readable && !client.is_closed() && (idle < ASK_AFTER || client.is_valid(ASK_LIMIT).is_ok())
+}
+
+impl fmt::Display for Dead {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("the connection is dead")
+    }
+}
+
+impl std::error::Error for Dead {}

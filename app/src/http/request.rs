@@ -1,0 +1,104 @@
+//! A Function URL event → a request.
+//!
+//! Source: "Request payload format", Function URLs, AWS Lambda Developer Guide.
+
+use crate::Failure;
+use serde_json::Value;
+
+const ACCEPTED: &str = "the `http` handler takes Function URL events, payload format 2.0: \
+    `version` \"2.0\", `rawPath`, and `requestContext.http.method`";
+
+/// What a browser asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    /// In upper case, as HTTP has it.
+    pub method: String,
+    /// As it was sent: still percent-encoded.
+    pub path: String,
+}
+
+impl Request {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// `Function.UnknownEvent`, saying what is accepted and what came instead.
+    pub fn from_event(event: &Value) -> Result<Request, Failure> {
+        let version = event["version"].as_str();
+        let path = event["rawPath"].as_str();
+        let method = event["requestContext"]["http"]["method"].as_str();
+        match (version, path, method) {
+            (Some("2.0"), Some(path), Some(method)) => Ok(Request {
+                method: method.to_string(),
+                path: path.to_string(),
+            }),
+            _ => Err(unknown(event)),
+        }
+    }
+}
+
+fn unknown(event: &Value) -> Failure {
+    let what = match event {
+        Value::Object(fields) if fields.contains_key("action") => {
+            "an event with an `action`, which goes to the function whose handler is `migrate`"
+                .to_string()
+        }
+        Value::Object(fields) if fields.is_empty() => "an empty object".to_string(),
+        Value::Object(fields) => {
+            let names: Vec<&str> = fields.keys().take(10).map(String::as_str).collect();
+            format!("an object with the fields {}", names.join(", "))
+        }
+        Value::Array(_) => "an array".to_string(),
+        Value::String(_) => "a string".to_string(),
+        Value::Number(_) => "a number".to_string(),
+        Value::Bool(_) | Value::Null => event.to_string(),
+    };
+    Failure::new(
+        "Function.UnknownEvent",
+        format!("failed to read {what}: {ACCEPTED}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_function_url_event_is_a_request() {
+        let event = json!({
+            "version": "2.0",
+            "rawPath": "/a%2Fb",
+            "requestContext": {"http": {"method": "GET", "path": "/a%2Fb"}},
+        });
+        let request = Request::from_event(&event).expect("it is one");
+        assert_eq!(
+            request,
+            Request {
+                method: "GET".into(),
+                path: "/a%2Fb".into()
+            }
+        );
+    }
+
+    #[test]
+    fn any_other_event_is_refused_with_what_it_is_and_what_is_accepted() {
+        let check = |event: Value, expected: &str| {
+            let message = Request::from_event(&event)
+                .expect_err("it is none")
+                .to_string();
+            assert!(
+                message.contains(expected) && message.contains("rawPath"),
+                "{message}"
+            );
+        };
+        check(json!({"action": "migrate"}), "handler is `migrate`");
+        check(json!({"Records": []}), "the fields Records");
+        check(
+            json!({"version": "1.0", "rawPath": "/"}),
+            "the fields rawPath, version",
+        );
+        check(json!({}), "an empty object");
+        check(json!([]), "an array");
+        check(json!(null), "null");
+    }
+}

@@ -1,0 +1,42 @@
+//! What the deployed functions do: the handler table and everything behind it.
+//!
+//! A handler gets the app and an invocation and returns a reply or a failure; it knows nothing of
+//! the Runtime API. To add a function, write its handler and name it in `HANDLERS`.
+
+mod database;
+mod failure;
+mod http;
+mod invocation;
+mod migrate;
+mod pages;
+mod settings;
+
+pub use failure::Failure;
+pub use invocation::{Invocation, Reply};
+
+use database::Database;
+use settings::Settings;
+
+/// Answers one invocation.
+pub type Handler = fn(&App, &Invocation) -> Result<Reply, Failure>;
+
+/// Every handler by the name that the image's CMD, or the function's configuration, gives it.
+pub const HANDLERS: &[(&str, Handler)] = &[("http", http::handle), ("migrate", migrate::handle)];
+
+/// What the handlers of one environment share.
+pub struct App {
+    settings: Settings,
+    database: Database,
+}
+
+impl App {
+    /// Reads the settings; opens nothing, so that it costs next to nothing before the first event.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`, naming the variable and what it may be.
+    pub fn new(variable: &dyn Fn(&str) -> Option<String>) -> Result<App, Failure> {
+        let settings = Settings::read(variable)?;
+        let database = Database::new(settings.database.clone());
+        Ok(App { settings, database })
+    }
+}

@@ -1,0 +1,88 @@
+//! `/`: the database's tables with their sizes, and the state of the migrations.
+
+use super::{render, style};
+use crate::database::describe;
+use crate::http::Response;
+use crate::migrate::status::{self, Status};
+use crate::{App, Failure, Invocation};
+use askama::Template;
+use postgres::{Client, Row};
+
+/// The largest first. A view stores nothing; Postgres estimates the rows when it analyses.
+const TABLES: &str = "
+    SELECT CASE WHEN n.nspname = 'public' THEN c.relname
+                ELSE n.nspname || '.' || c.relname END,
+           CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                          WHEN 'f' THEN 'foreign table' ELSE 'table' END,
+           CASE WHEN c.relkind IN ('r', 'p', 'm') AND c.reltuples >= 0
+                THEN c.reltuples::bigint END,
+           CASE WHEN c.relkind <> 'v' THEN pg_size_pretty(pg_total_relation_size(c.oid)) END
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND NOT c.relispartition
+      AND n.nspname NOT IN ('information_schema', 'plain_lambda')
+      AND n.nspname NOT LIKE 'pg\\_%'
+    ORDER BY pg_total_relation_size(c.oid) DESC, 1";
+
+const DATABASE: &str = "
+    SELECT current_database(), pg_size_pretty(pg_database_size(current_database())),
+           current_setting('server_version')";
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home {
+    style: String,
+    database: String,
+    size: String,
+    server_version: String,
+    tables: Vec<Table>,
+    status: Status,
+}
+
+struct Table {
+    name: String,
+    kind: String,
+    rows: Option<i64>,
+    size: Option<String>,
+}
+
+/// Reads the catalogue and shows it.
+///
+/// # Errors
+/// Those of connecting and reading.
+pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
+    let mut client = app.database.connection(invocation)?;
+    let (database, size, server_version) = database(&mut client).map_err(unreadable)?;
+    let tables = tables(&mut client).map_err(unreadable)?;
+    let status = status::compare(app, &mut client)?;
+    let style = style::path();
+    Ok(render(
+        200,
+        &Home {
+            style,
+            database,
+            size,
+            server_version,
+            tables,
+            status,
+        },
+    ))
+}
+
+fn database(client: &mut Client) -> Result<(String, String, String), postgres::Error> {
+    let row = client.query_typed_one(DATABASE, &[])?;
+    Ok((row.get(0), row.get(1), row.get(2)))
+}
+
+fn tables(client: &mut Client) -> Result<Vec<Table>, postgres::Error> {
+    let table = |row: &Row| Table {
+        name: row.get(0),
+        kind: row.get(1),
+        rows: row.get(2),
+        size: row.get(3),
+    };
+    Ok(client.query_typed(TABLES, &[])?.iter().map(table).collect())
+}
+
+fn unreadable(error: postgres::Error) -> Failure {
+    Failure::new("Function.QueryFailed", "failed to read the catalogue").because(describe(&error))
+}

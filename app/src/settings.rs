@@ -1,0 +1,140 @@
+//! The settings: environment variables, read here and nowhere else. README.md has the table.
+//!
+//! Reads and checks; opens and connects nothing.
+
+use crate::Failure;
+use std::path::PathBuf;
+
+const ENVIRONMENTS: [&str; 4] = ["development", "test", "production", "lambda"];
+
+/// Everything that differs between two places where the app runs.
+pub struct Settings {
+    /// `APP_ENV`: one of `ENVIRONMENTS`.
+    pub environment: String,
+    /// Where the migration files are.
+    pub migrations_dir: PathBuf,
+    /// How to reach Postgres.
+    pub database: DatabaseSettings,
+}
+
+/// How to reach Postgres, as the environment says it. Interpreted at the first connection.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// `DATABASE_URL`; used as it is, instead of all the parts.
+    pub url: Option<String>,
+    /// `DB_HOST`.
+    pub host: Option<String>,
+    /// `DB_PORT`; 5432 when absent.
+    pub port: Option<String>,
+    /// `DB_USER`.
+    pub user: Option<String>,
+    /// `DB_PASS`.
+    pub password: Option<String>,
+    /// `DB_NAME`, an underscore and the environment.
+    pub name: Option<String>,
+    /// `DB_SSLROOTCERT`: a PEM file of certificates to trust besides the public ones.
+    pub root_certificates: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads all settings; `variable` gives an environment variable, `None` when empty or absent.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`, naming the variable and what it may be.
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Failure> {
+        let environment = environment(variable)?;
+        let migrations_dir = match (variable("MIGRATIONS_DIR"), variable("LAMBDA_TASK_ROOT")) {
+            (Some(dir), _) => dir.into(),
+            (None, Some(root)) => PathBuf::from(root).join("migrations"),
+            (None, None) => "migrations".into(),
+        };
+        let database = DatabaseSettings {
+            url: variable("DATABASE_URL"),
+            host: variable("DB_HOST"),
+            port: variable("DB_PORT"),
+            user: variable("DB_USER"),
+            password: variable("DB_PASS"),
+            name: variable("DB_NAME").map(|name| format!("{name}_{environment}")),
+            root_certificates: variable("DB_SSLROOTCERT").map(PathBuf::from),
+        };
+        Ok(Settings {
+            environment,
+            migrations_dir,
+            database,
+        })
+    }
+
+    /// Whether a page may show why it failed: its reader is the developer.
+    pub fn shows_causes(&self) -> bool {
+        matches!(self.environment.as_str(), "development" | "test")
+    }
+}
+
+fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Failure> {
+    let Some(environment) = variable("APP_ENV") else {
+        let on_lambda = variable("AWS_LAMBDA_RUNTIME_API").is_some();
+        return Ok(if on_lambda { "lambda" } else { "development" }.to_string());
+    };
+    if ENVIRONMENTS.contains(&environment.as_str()) {
+        return Ok(environment);
+    }
+    let known = ENVIRONMENTS.join(", ");
+    Err(Failure::new(
+        "Function.InvalidSettings",
+        format!("failed to read APP_ENV `{environment}`: set it to one of: {known}"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Failure> {
+        Settings::read(&|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_string())
+        })
+    }
+
+    #[test]
+    fn the_environment_is_lambda_on_lambda_and_development_elsewhere() {
+        let on_lambda = read(&[("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")]).expect("valid");
+        assert_eq!(on_lambda.environment, "lambda");
+        assert_eq!(read(&[]).expect("valid").environment, "development");
+    }
+
+    #[test]
+    fn an_unknown_environment_is_refused_with_the_known_ones() {
+        let failure = read(&[("APP_ENV", "staging")])
+            .err()
+            .expect("it is unknown");
+        assert_eq!(
+            failure.to_string(),
+            "failed to read APP_ENV `staging`: set it to one of: development, test, production, \
+             lambda"
+        );
+    }
+
+    #[test]
+    fn the_database_name_gets_the_environment_as_its_suffix() {
+        let settings = read(&[("DB_NAME", "shop"), ("APP_ENV", "production")]).expect("valid");
+        assert_eq!(settings.database.name.as_deref(), Some("shop_production"));
+    }
+
+    #[test]
+    fn migrations_are_beside_the_function_unless_a_directory_is_given() {
+        let check = |variables: &[_], expected: &str| {
+            let settings = read(variables).expect("valid");
+            assert_eq!(settings.migrations_dir, PathBuf::from(expected));
+        };
+        check(&[], "migrations");
+        check(&[("LAMBDA_TASK_ROOT", "/var/task")], "/var/task/migrations");
+        check(
+            &[
+                ("LAMBDA_TASK_ROOT", "/var/task"),
+                ("MIGRATIONS_DIR", "/sql"),
+            ],
+            "/sql",
+        );
+    }
+}

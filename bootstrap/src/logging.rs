@@ -1,0 +1,132 @@
+//! One record, one line on standard error, with the request id that is being served.
+//!
+//! Follows Lambda's logging controls (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
+//! Knows nothing of what is logged. Source: "Log and filter in Lambda", AWS Lambda Developer Guide.
+
+use log::{Level, LevelFilter};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::io::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+thread_local! {
+    static REQUEST_ID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Installs the logger; `variable` reads the environment.
+pub fn start(variable: &dyn Fn(&str) -> Option<String>) {
+    let level = variable("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+    let json = variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
+    env_logger::Builder::new()
+        .filter_level(filter(&level))
+        .format(move |out, record| {
+            let (level, message) = (record.level(), record.args().to_string());
+            REQUEST_ID.with_borrow(|id| match json {
+                true => writeln!(out, "{}", json_line(level, &message, id)),
+                false => writeln!(out, "{}", text_line(level, &message, id)),
+            })
+        })
+        .init();
+}
+
+/// Every record of this thread carries the id until it is cleared.
+pub fn set_request_id(id: &str) {
+    REQUEST_ID.with_borrow_mut(|current| id.clone_into(current));
+}
+
+/// Ends what `set_request_id` began.
+pub fn clear_request_id() {
+    REQUEST_ID.with_borrow_mut(String::clear);
+}
+
+fn filter(level: &str) -> LevelFilter {
+    match level {
+        "TRACE" => LevelFilter::Trace,
+        "DEBUG" => LevelFilter::Debug,
+        "WARN" => LevelFilter::Warn,
+        "ERROR" | "FATAL" => LevelFilter::Error,
+        _ => LevelFilter::Info,
+    }
+}
+
+fn text_line(level: Level, message: &str, id: &str) -> String {
+    // CloudWatch makes an event of every line; a carriage return keeps the record in one.
+    let message = message.replace('\n', "\r");
+    match id {
+        "" => format!("{level} {message}"),
+        id => format!("{level} RequestId: {id} {message}"),
+    }
+}
+
+fn json_line(level: Level, message: &str, id: &str) -> Value {
+    let timestamp = rfc3339(SystemTime::now());
+    let mut line = json!({"timestamp": timestamp, "level": level.as_str(), "message": message});
+    if !id.is_empty() {
+        line["requestId"] = id.into();
+    }
+    line
+}
+
+/// UTC with milliseconds. Days to a date: Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms", `civil_from_days`.
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+    let days = seconds / 86_400 + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_record_is_one_line_even_when_its_message_has_several() {
+        assert_eq!(text_line(Level::Warn, "one\ntwo", ""), "WARN one\rtwo");
+        assert!(
+            !json_line(Level::Warn, "one\ntwo", "")
+                .to_string()
+                .contains('\n')
+        );
+    }
+
+    #[test]
+    fn a_record_carries_the_request_id() {
+        assert_eq!(
+            text_line(Level::Warn, "slow", "8476a536"),
+            "WARN RequestId: 8476a536 slow"
+        );
+        assert_eq!(
+            json_line(Level::Warn, "slow", "8476a536")["requestId"],
+            "8476a536"
+        );
+    }
+
+    #[test]
+    fn timestamps_are_rfc_3339() {
+        let check = |seconds, expected| {
+            assert_eq!(
+                rfc3339(UNIX_EPOCH + Duration::from_millis(seconds)),
+                expected
+            );
+        };
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_399_999, "2000-02-28T23:59:59.999Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(1_798_761_599_001, "2026-12-31T23:59:59.001Z");
+    }
+}
