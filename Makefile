@@ -1,0 +1,60 @@
+# Every command of the project. `make` lists them.
+
+# What is shipped: x86_64 or aarch64.
+ARCH      ?= $(shell uname -m | sed s/arm64/aarch64/)
+MUSL      := $(ARCH)-unknown-linux-musl
+CONTAINER ?= docker
+IMAGE     ?= plain-lambda
+BASE      ?= public.ecr.aws/lambda/provided:al2023
+PORT      ?= 9000
+
+# Read when a recipe runs: `target` has written it by then.
+TRIPLE    = $$(cat target/triple)
+BOOTSTRAP = target/$(TRIPLE)/release/bootstrap
+LOCAL     = target/debug/local
+
+# ring's few C files need a compiler and nothing else of a cross tool chain.
+export CC_x86_64_unknown_linux_musl  ?= $(if $(filter x86_64,$(shell uname -m)),cc,x86_64-linux-gnu-gcc)
+export CC_aarch64_unknown_linux_musl ?= $(if $(filter aarch64 arm64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check image build triple tools clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## serve the app on a real Postgres: http://localhost:9000
+	@$(LOCAL) --bootstrap $(BOOTSTRAP) --port $(PORT) \
+		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}'
+
+test: build tools ## prove it on real parts
+	BOOTSTRAP=$(BOOTSTRAP) LOCAL=$(LOCAL) cargo test --workspace --locked
+
+check: ## format, lints and documentation, all without a warning
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=…
+	$(CONTAINER) build --build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
+		--tag $(IMAGE) --file Dockerfile.al2023 .
+
+clean: ## remove all that was built, and the private Postgres
+	cargo clean
+
+build: triple
+	cargo build --release --locked --package bootstrap --target $(TRIPLE)
+	cargo build --locked --package local
+
+# The static target that is shipped; where it cannot be had, or cannot run, the host's own.
+triple:
+	@mkdir -p target
+	@if [ "$$(uname -s)" = Linux ] && rustup target add $(MUSL) 2>target/rustup.log; then \
+		echo $(MUSL) >target/triple; \
+	else \
+		rustc -vV | sed -n 's/^host: //p' >target/triple; \
+		echo "no target $(MUSL) here (target/rustup.log): building for $$(cat target/triple) instead" >&2; \
+	fi
+
+tools:
+	@true

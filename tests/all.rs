@@ -1,0 +1,16 @@
+//! The whole product on real parts: the real executable, `local`, a real Postgres, AWS's own
+//! emulator and command line, and a real image.
+//!
+//! One module for each thing that a person does with it; `stage` starts and stops the parts.
+
+mod stage;
+
+mod aws_cli;
+mod command_line;
+mod connection;
+mod emulator;
+mod environments;
+mod image;
+mod invoke;
+mod migrate;
+mod web;

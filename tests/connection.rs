@@ -1,0 +1,169 @@
+//! The connection to Postgres: refused, lost, encrypted.
+
+use crate::stage::{Cluster, Database, Local, wait_for};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const STATUS: &str = r#"{"action":"status"}"#;
+
+/// r2d2's own time-out is 30 s and ours 20; a refusal must not wait for either.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+#[track_caller]
+fn check_fails_at_once(url: &str, says: &str) {
+    let database = Database::new();
+    let local = Local::with(&database).env("DATABASE_URL", url).start();
+    let started = Instant::now();
+    let error = local.invoke("migrations", STATUS).expect_err("it cannot connect");
+    assert!(started.elapsed() < AT_ONCE, "it took {:?}", started.elapsed());
+    assert_eq!(error["errorType"], "Function.DatabaseUnavailable", "{error}");
+    let message = error["errorMessage"].as_str().expect("it is text");
+    assert!(message.contains(says), "{message}");
+    assert!(!message.contains("wrong-password"), "{message}");
+}
+
+#[test]
+fn a_wrong_password_fails_at_once_with_postgress_own_words() {
+    let url = Database::new().url();
+    let (_, server) = url.split_once('@').expect("the URL has a password");
+    let url = format!("postgres://postgres:wrong-password@{server}");
+    check_fails_at_once(&url, "password authentication failed for user \"postgres\"");
+}
+
+#[test]
+fn a_refused_connection_fails_at_once() {
+    check_fails_at_once("postgres://u@127.0.0.1:1/d", "onnection refused");
+}
+
+#[test]
+fn a_missing_database_fails_at_once() {
+    check_fails_at_once(&Cluster::get().url("no_such"), "database \"no_such\" does not exist");
+}
+
+#[test]
+fn a_silent_server_fails_before_the_deadline() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = silent.local_addr().expect("it is bound").port();
+    let database = Database::new();
+    let local = Local::with(&database)
+        .env("DATABASE_URL", &format!("postgres://u@127.0.0.1:{port}/d"))
+        .args(["--timeout", "3"])
+        .start();
+    for _ in 0..2 {
+        let error = local.invoke("migrations", STATUS).expect_err("nobody answers");
+        let message = error["errorMessage"].as_str().expect("it is text");
+        assert!(message.contains("no answer within"), "{message}");
+    }
+}
+
+#[test]
+fn a_connection_that_died_in_a_freeze_is_replaced_unseen() {
+    let database = Database::new();
+    database
+        .client()
+        .batch_execute(&format!(
+            "ALTER DATABASE {} SET idle_session_timeout = '300ms'",
+            database.name()
+        ))
+        .expect("the administrator may");
+    let local = Local::start(&database);
+    assert_eq!(local.get("/").0, 200);
+    let environment = local.frozen();
+    wait_for("Postgres to end the idle session", || (database.sessions() == 0).then_some(()));
+    let (status, page) = local.get("/");
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(local.frozen(), environment, "the same process reconnected");
+    assert!(!local.log().contains("ERROR"), "{}", local.log());
+}
+
+#[test]
+fn one_environment_keeps_one_connection() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    for _ in 0..5 {
+        assert_eq!(local.get("/").0, 200);
+    }
+    assert_eq!(database.sessions(), 1);
+}
+
+#[test]
+fn the_parts_name_the_database_with_the_environments_suffix() {
+    let database = Database::new();
+    let url = database.url();
+    let address = url.strip_prefix("postgres://").expect("it is a URL");
+    let (user, rest) = address.split_once(':').expect("it has a user");
+    let (password, rest) = rest.split_once('@').expect("it has a password");
+    let (host, rest) = rest.split_once(':').expect("it has a host");
+    let (port, name) = rest.split_once('/').expect("it has a port");
+    let stem = format!("{name}_parts");
+    let mut admin = Cluster::get().admin();
+    admin.batch_execute(&format!("CREATE DATABASE {stem}_test")).expect("the administrator may");
+    let local = Local::with(&database)
+        .env("DATABASE_URL", "")
+        .env("DB_USER", user)
+        .env("DB_PASS", password)
+        .env("DB_HOST", host)
+        .env("DB_PORT", port)
+        .env("DB_NAME", &stem)
+        .start();
+    let (status, page) = local.get("/");
+    assert_eq!(status, 200, "{page}");
+    assert!(page.contains(&format!("{stem}_test")), "{page}");
+    drop(local);
+    admin.batch_execute(&format!("DROP DATABASE {stem}_test WITH (FORCE)")).expect("it is ours");
+}
+
+#[test]
+fn tls_is_verified_against_ones_own_root_and_nothing_less() {
+    let authority = secure(&["localhost"]);
+    let database = Database::new();
+    let url = database.url().replace("127.0.0.1", "localhost") + "?sslmode=require&channel_binding=require";
+    let check = |url: &str, roots: &str| {
+        let local =
+            Local::with(&database).env("DATABASE_URL", url).env("DB_SSLROOTCERT", roots).start();
+        local.invoke("migrations", STATUS)
+    };
+    let own = authority.path().to_str().expect("temporary paths are UTF-8");
+    check(&url, own).expect("the certificate is its authority's and for this name");
+    let refused = |url: &str, roots: &str, says: &str| {
+        let error = check(url, roots).expect_err("it cannot be trusted");
+        assert!(error["errorMessage"].as_str().is_some_and(|text| text.contains(says)), "{error}");
+    };
+    refused(&url, "", "UnknownIssuer");
+    refused(&url.replace("localhost", "127.0.0.1"), own, "NotValidForName");
+    refused(&url, "/no/such/file.pem", "DB_SSLROOTCERT");
+}
+
+/// Gives the cluster a certificate for these names; the authority that signed it, as a file.
+fn secure(names: &[&str]) -> tempfile::NamedTempFile {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("ring makes keys");
+    let authority = CertifiedIssuer::self_signed(authority, key).expect("it is complete");
+    let key = KeyPair::generate().expect("ring makes keys");
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let server = CertificateParams::new(names).expect("the names are valid");
+    let server = server.signed_by(&key, &authority).expect("it is complete");
+
+    let mut admin = Cluster::get().admin();
+    let dir: String = admin.query_one("SHOW data_directory", &[]).expect("it may").get(0);
+    let owner = fs::metadata(&dir).expect("the cluster is on this machine");
+    for (file, text) in [("server.crt", server.pem()), ("server.key", key.serialize_pem())] {
+        let path = Path::new(&dir).join(file);
+        fs::write(&path, text).expect("there is room");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        chown(&path, Some(owner.uid()), Some(owner.gid())).expect("it is ours");
+    }
+    admin.batch_execute("ALTER SYSTEM SET ssl = on").expect("the administrator may");
+    admin.batch_execute("SELECT pg_reload_conf()").expect("the administrator may");
+    wait_for("Postgres to take TLS", || {
+        let on: String = Cluster::get().admin().query_one("SHOW ssl", &[]).expect("it may").get(0);
+        (on == "on").then_some(())
+    });
+    let file = tempfile::NamedTempFile::new().expect("there is room");
+    fs::write(file.path(), authority.pem()).expect("there is room");
+    file
+}

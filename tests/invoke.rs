@@ -1,0 +1,50 @@
+//! What an invoker gets: events that no handler takes.
+
+use crate::stage::{Database, Local};
+
+#[track_caller]
+fn check_refused(local: &Local, function: &str, event: &str, kind: &str, says: &str) {
+    let error = local.invoke(function, event).expect_err("it is refused");
+    assert_eq!(error["errorType"], kind, "{error}");
+    let message = error["errorMessage"].as_str().unwrap_or_default();
+    assert!(message.contains(says), "{error}");
+}
+
+#[test]
+fn an_unknown_action_is_refused_with_the_known_ones() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let kind = "Function.UnknownAction";
+    check_refused(&local, "migrations", r#"{"action":"destroy"}"#, kind, r#"{"action":"migrate"}"#);
+    check_refused(&local, "migrations", r#"{"action":null}"#, kind, "without an action");
+    check_refused(&local, "migrations", "[]", kind, "without an action");
+}
+
+#[test]
+fn the_wrong_functions_event_is_refused_with_the_right_function() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let page = r#"{"version":"2.0","rawPath":"/","requestContext":{"http":{"method":"GET"}}}"#;
+    check_refused(&local, "migrations", page, "Function.UnknownAction", "handler is `http`");
+    let action = r#"{"action":"migrate"}"#;
+    check_refused(&local, "web", action, "Function.UnknownEvent", "handler is `migrate`");
+    assert!(!database.has("customers"), "the web function migrates nothing");
+}
+
+#[test]
+fn an_unknown_event_is_refused_with_what_is_accepted() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    check_refused(&local, "web", r#"{"Records":[]}"#, "Function.UnknownEvent", "payload format 2.0");
+    check_refused(&local, "web", r#"{"version":"1.0"}"#, "Function.UnknownEvent", "rawPath");
+}
+
+#[test]
+fn the_loop_goes_on_after_a_refused_event() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    check_refused(&local, "web", "{}", "Function.UnknownEvent", "empty object");
+    let environment = local.frozen();
+    assert_eq!(local.get("/up").0, 200);
+    assert_eq!(local.environments(), [environment], "the same process answered");
+}

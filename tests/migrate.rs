@@ -1,0 +1,274 @@
+//! The migrations function on a real database: once, again, two at a time, and when a file fails.
+
+use crate::stage::{Database, Local, wait_for};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::thread;
+use tempfile::TempDir;
+
+const MIGRATE: &str = r#"{"action":"migrate"}"#;
+
+/// A directory with these files.
+fn files(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().expect("there is room");
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).expect("there is room");
+    }
+    dir
+}
+
+fn local(database: &Database, dir: &Path) -> Local {
+    Local::with(database).migrations(dir).start()
+}
+
+fn versions(list: &Value) -> Vec<&str> {
+    let list = list.as_array().expect("it is a list");
+    list.iter().map(|row| row["version"].as_str().expect("it is text")).collect()
+}
+
+#[track_caller]
+fn check_fails(local: &Local, kind: &str, says: &[&str]) {
+    let error = local.invoke("migrations", MIGRATE).expect_err("it fails");
+    assert_eq!(error["errorType"], kind, "{error}");
+    let message = error["errorMessage"].as_str().expect("it is text");
+    for words in says {
+        assert!(message.contains(words), "no {words:?} in {message}");
+    }
+}
+
+#[test]
+fn migrate_applies_every_file_in_order_and_then_nothing() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let reply = local.invoke("migrations", MIGRATE).expect("it applies");
+    let all = ["20260105090000", "20260105091500", "20260112080000"];
+    assert_eq!(versions(&reply["applied"]), all);
+    assert_eq!(reply["applied"][0]["name"], "create_customers");
+    assert!(reply["applied"][0]["ms"].is_u64());
+    assert_eq!(reply["pending"], json!([]));
+    assert!(database.has("order_totals"));
+
+    let again = local.invoke("migrations", MIGRATE).expect("nothing is left");
+    assert_eq!(again, json!({"applied": [], "pending": []}));
+}
+
+#[test]
+fn versions_are_compared_as_numbers() {
+    let database = Database::new();
+    let dir = files(&[
+        ("10_c.sql", "create table c (id int references b)"),
+        ("9_b.sql", "create table b (id int primary key references a)"),
+        ("0008_a.sql", "create table a (id int primary key)"),
+    ]);
+    let reply = local(&database, dir.path()).invoke("migrations", MIGRATE).expect("it applies");
+    assert_eq!(versions(&reply["applied"]), ["0008", "9", "10"]);
+}
+
+#[test]
+fn status_lists_what_is_applied_and_what_is_pending() {
+    let database = Database::new();
+    let dir = files(&[("1_a.sql", "create table a ()")]);
+    let local = local(&database, dir.path());
+    local.invoke("migrations", MIGRATE).expect("it applies");
+    fs::write(dir.path().join("2_b.sql"), "create table b ()").expect("there is room");
+    let status = local.invoke("migrations", r#"{"action":"status"}"#).expect("it lists");
+    assert_eq!(versions(&status["applied"]), ["1"]);
+    assert_eq!(status["pending"], json!([{"version": "2", "name": "b"}]));
+    assert!(!database.has("b"), "status applies nothing");
+}
+
+#[test]
+fn two_runs_at_once_apply_each_file_once() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_slow.sql", "create table a (); select pg_sleep(0.5)"),
+        ("2_b.sql", "create table b ()"),
+    ]);
+    let local = local(&database, dir.path());
+    let replies = thread::scope(|scope| {
+        let runs = [(); 2].map(|()| scope.spawn(|| local.invoke("migrations", MIGRATE)));
+        runs.map(|run| run.join().expect("no panic").expect("both succeed"))
+    });
+    let mut applied: Vec<_> =
+        replies.iter().map(|reply| versions(&reply["applied"])).collect();
+    applied.sort();
+    assert_eq!(applied, [vec![], vec!["1", "2"]]);
+    assert!(local.log().contains("waiting for another migration run"), "the second one waited");
+}
+
+#[test]
+fn a_run_gives_up_before_its_deadline_and_names_who_holds_the_lock() {
+    let database = Database::new();
+    let dir = files(&[("1_slow.sql", "select pg_sleep(20)")]);
+    let patient = local(&database, dir.path());
+    let hasty = Local::with(&database).migrations(dir.path()).args(["--timeout", "3"]).start();
+    thread::scope(|scope| {
+        scope.spawn(|| patient.invoke("migrations", MIGRATE));
+        wait_for("the first run to hold the lock", || {
+            patient.log().contains("applying").then_some(())
+        });
+        check_fails(&hasty, "Function.MigrationLocked", &["another run holds it (pid ", "plain-lambda"]);
+        let mut admin = database.client();
+        admin
+            .batch_execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE '%pg_sleep(20)'
+                   AND pid <> pg_backend_pid()",
+            )
+            .expect("the administrator may");
+    });
+}
+
+#[test]
+fn a_failing_file_stops_the_run_and_leaves_nothing_half_applied() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "create table a ();"),
+        ("2_b.sql", "create table b ();\n\n  insert into b\n  values (no_such_thing);\n"),
+        ("3_c.sql", "create table c ();"),
+    ]);
+    let local = local(&database, dir.path());
+    check_fails(&local, "Function.MigrationFailed", &[
+        "2_b.sql:4:11`",
+        "rolled it back",
+        "column \"no_such_thing\" does not exist",
+        "SQLSTATE 42703",
+    ]);
+    assert!(database.has("a"));
+    assert!(!database.has("b"));
+    assert!(!database.has("c"));
+
+    fs::write(dir.path().join("2_b.sql"), "create table b ()").expect("there is room");
+    let reply = local.invoke("migrations", MIGRATE).expect("the mended file applies");
+    assert_eq!(versions(&reply["applied"]), ["2", "3"]);
+}
+
+#[test]
+fn an_error_has_postgress_own_words_and_the_line_of_its_statement() {
+    let database = Database::new();
+    let dir = files(&[(
+        "1_a.sql",
+        "create table a (id int primary key);\ninsert into a values (1);\n\n\
+         insert into a values (1);\n",
+    )]);
+    check_fails(&local(&database, dir.path()), "Function.MigrationFailed", &[
+        "1_a.sql:4:1`",
+        "duplicate key value violates unique constraint \"a_pkey\"",
+        "SQLSTATE 23505",
+        "detail: Key (id)=(1) already exists.",
+    ]);
+}
+
+#[test]
+fn a_file_that_fails_at_commit_is_not_recorded() {
+    let database = Database::new();
+    let dir = files(&[(
+        "1_a.sql",
+        "create table a (id int primary key);
+         create table b (id int references a deferrable initially deferred);
+         insert into b values (1)",
+    )]);
+    let local = local(&database, dir.path());
+    check_fails(&local, "Function.MigrationFailed", &["1_a.sql`", "SQLSTATE 23503"]);
+    assert!(!database.has("a"));
+    let status = local.invoke("migrations", r#"{"action":"status"}"#).expect("it lists");
+    assert_eq!(versions(&status["pending"]), ["1"]);
+}
+
+#[test]
+fn a_file_that_ends_its_transaction_is_refused_before_it_runs() {
+    let database = Database::new();
+    let dir = files(&[("1_a.sql", "create table a ();\ncommit;\ncreate table b (;")]);
+    check_fails(&local(&database, dir.path()), "Function.MigrationFailed", &["1_a.sql:2:1`", "COMMIT"]);
+    assert!(!database.has("a"));
+}
+
+#[test]
+fn wrong_file_names_and_double_versions_are_all_listed_before_anything_runs() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "create table a ()"),
+        ("001_b.sql", "create table b ()"),
+        ("what.sql", ""),
+        ("README.md", ""),
+        ("1_a.down.sql", ""),
+    ]);
+    check_fails(&local(&database, dir.path()), "Function.InvalidMigrations", &[
+        "has the version of",
+        "`what.sql` is not named",
+    ]);
+    assert!(!database.has("a"));
+}
+
+#[test]
+fn a_missing_directory_says_which_setting_names_it() {
+    let database = Database::new();
+    let local = local(&database, Path::new("/no/such/directory"));
+    check_fails(&local, "Function.InvalidMigrations", &["/no/such/directory", "MIGRATIONS_DIR"]);
+}
+
+#[test]
+fn a_files_session_settings_do_not_reach_the_next_file_or_the_history() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "select set_config('search_path', '', false); create table public.a ()"),
+        ("2_b.sql", "create table b ()"),
+    ]);
+    let reply = local(&database, dir.path()).invoke("migrations", MIGRATE).expect("it applies");
+    assert_eq!(versions(&reply["applied"]), ["1", "2"]);
+    assert!(database.has("public.b"));
+}
+
+#[test]
+fn statements_end_where_postgres_ends_them() {
+    let database = Database::new();
+    let dir = files(&[(
+        "1_a.sql",
+        "\u{feff}-- a; b\r\ncreate table \"t;\" (x text default 'a;''b', y text default E'\\';');\r\n\
+         create function f() returns int language sql begin atomic select 1; select 2; end;\r\n\
+         do $x$ begin perform 1; end $x$;\r\n\
+         create rule r as on insert to \"t;\" do also (select 1; select 2);\r\n\
+         comment on table \"t;\" is $$;$$",
+    )]);
+    let reply = local(&database, dir.path()).invoke("migrations", MIGRATE).expect("it applies");
+    assert_eq!(versions(&reply["applied"]), ["1"]);
+    assert!(database.has("\"t;\""));
+}
+
+#[test]
+fn the_lock_is_free_after_a_failed_run() {
+    let database = Database::new();
+    let dir = files(&[("1_a.sql", "select 1/0")]);
+    let first = local(&database, dir.path());
+    check_fails(&first, "Function.MigrationFailed", &["SQLSTATE 22012"]);
+    first.frozen();
+    fs::write(dir.path().join("1_a.sql"), "select 1").expect("there is room");
+    let second = Local::with(&database).migrations(dir.path()).args(["--timeout", "4"]).start();
+    second.invoke("migrations", MIGRATE).expect("nobody holds the lock");
+}
+
+#[test]
+fn seed_fills_an_empty_database_and_leaves_any_other_alone() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let seed = r#"{"action":"seed"}"#;
+    let early = local.invoke("migrations", seed).expect_err("migrations are pending");
+    assert_eq!(early["errorType"], "Function.MigrationsPending");
+
+    local.invoke("migrations", MIGRATE).expect("it applies");
+    let reply = local.invoke("migrations", seed).expect("it is empty");
+    assert_eq!(reply["seeded"], true, "{reply}");
+    let count = |table: &str| -> i64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        database.client().query_one(&query, &[]).expect("it is there").get(0)
+    };
+    let rows = count("order_lines");
+    assert!(rows > 24 && count("customers") >= 12, "{rows}");
+
+    let again = local.invoke("migrations", seed).expect("it is left alone");
+    assert_eq!(again["seeded"], false, "{again}");
+    assert_eq!(count("order_lines"), rows);
+    let next = "INSERT INTO orders (customer_id) VALUES (1)";
+    database.client().execute(next, &[]).expect("the next id is free");
+}

@@ -1,0 +1,54 @@
+//! One private Postgres for the whole run, by `local postgres`, and its administrator.
+
+use super::program::{Program, local};
+use super::root;
+use postgres::{Client, NoTls};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The Postgres of this run. It ends with us: `--attached` watches our end of a pipe.
+pub struct Cluster {
+    url: String,
+    _program: Program,
+}
+
+impl Cluster {
+    /// The running cluster; the first caller starts it.
+    pub fn get() -> &'static Cluster {
+        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        CLUSTER.get_or_init(|| {
+            let mut program = Program::start(
+                Command::new(local())
+                    .args(["postgres", "--attached", "--dir"])
+                    .arg(root().join("target/tests/postgres")),
+            );
+            let url = program.first_line();
+            let cluster = Cluster { url, _program: program };
+            cluster.sweep();
+            cluster
+        })
+    }
+
+    /// The address of one of its databases, as its administrator.
+    pub fn url(&self, database: &str) -> String {
+        let (server, _) = self.url.rsplit_once('/').expect("a URL ends in /database");
+        format!("{server}/{database}")
+    }
+
+    /// An administrator's connection.
+    pub fn admin(&self) -> Client {
+        Client::connect(&self.url("postgres"), NoTls).expect("the cluster takes connections")
+    }
+
+    /// Databases that a killed run left.
+    fn sweep(&self) {
+        let mut admin = self.admin();
+        let left = admin
+            .query("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'", &[])
+            .expect("the catalogue is readable");
+        for row in left {
+            let name: String = row.get(0);
+            admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).expect("it is ours");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Starts the real parts for a test and stops them after it. Knows nothing of what is tested.
+
+mod cluster;
+mod database;
+mod local;
+mod program;
+
+pub use cluster::Cluster;
+pub use database::Database;
+pub use local::{Local, free_port, state};
+pub use program::{Program, bootstrap, faulty, run, signal, tool};
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for a condition before it says what it waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The checkout.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the checkout")
+}
+
+/// The project's own migrations.
+pub fn migrations() -> PathBuf {
+    root().join("migrations")
+}
+
+/// Waits until `condition` gives a value.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        thread::park_timeout(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,130 @@
+//! The executables under test and the programs that drive them.
+
+use super::root;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// The shipped executable, as `make test` built it.
+pub fn bootstrap() -> PathBuf {
+    built("BOOTSTRAP")
+}
+
+/// The shipped runtime with a handler that misbehaves.
+pub fn faulty() -> PathBuf {
+    env!("CARGO_BIN_EXE_faulty").into()
+}
+
+/// `local`.
+pub fn local() -> PathBuf {
+    built("LOCAL")
+}
+
+/// A program that `tests/tools/` installs.
+#[track_caller]
+pub fn tool(path: &str) -> PathBuf {
+    let path = root().join("target/tools").join(path);
+    assert!(path.exists(), "`{}` is missing: run `make tools`", path.display());
+    path
+}
+
+#[track_caller]
+fn built(variable: &str) -> PathBuf {
+    let path = std::env::var(variable).unwrap_or_else(|_| panic!("{variable}: run `make test`"));
+    root().join(path)
+}
+
+/// Runs a command to its end; fails the test with all it printed when it fails.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}\n{}", said(&output));
+    String::from_utf8(output.stdout).expect("programs print UTF-8")
+}
+
+/// A finished command's status and both outputs, for a message.
+pub fn said(output: &Output) -> String {
+    let (out, err) = (&output.stdout, &output.stderr);
+    let (out, err) = (String::from_utf8_lossy(out), String::from_utf8_lossy(err));
+    format!("{}\n{out}\n{err}", output.status)
+}
+
+/// A running program: its standard error is kept, and shown when the test fails.
+pub struct Program {
+    name: String,
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Program {
+    /// Starts a program.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Program {
+        let name = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let stderr = child.stderr.take().expect("it is piped");
+        let kept = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                kept.lock().expect("no holder panics").push(line);
+            }
+        });
+        Program { name, child, lines }
+    }
+
+    /// The first line of its standard output.
+    #[track_caller]
+    pub fn first_line(&mut self) -> String {
+        let mut line = String::new();
+        let stdout = self.child.stdout.as_mut().expect("it is piped");
+        let mut bytes = stdout.bytes().map_while(Result::ok).take_while(|byte| *byte != b'\n');
+        line.extend(bytes.by_ref().map(char::from));
+        assert!(!line.is_empty(), "{} ended without a word\n{}", self.name, self.log());
+        line
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written to standard error until now.
+    pub fn log(&self) -> String {
+        self.lines.lock().expect("no holder panics").join("\n")
+    }
+
+    /// Sends a signal by its name, as `kill` knows it.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        super::wait_for("a program to end", || self.child.try_wait().expect("it is our child"))
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    run(Command::new("kill").args(["-s", name, &pid.to_string()]));
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = Command::new("kill").arg(self.pid().to_string()).status();
+        }
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- {}\n{}", self.name, self.log());
+        }
+    }
+}
