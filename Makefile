@@ -18,16 +18,18 @@ export CC_x86_64_unknown_linux_musl  ?= $(if $(filter x86_64,$(shell uname -m)),
 export CC_aarch64_unknown_linux_musl ?= $(if $(filter aarch64 arm64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check image build triple tools clean
+.PHONY: help run test check image shipped triple tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## serve the app on a real Postgres: http://localhost:9000
-	@$(LOCAL) --bootstrap $(BOOTSTRAP) --port $(PORT) \
+run: ## serve the app on a real Postgres: http://localhost:9000
+	cargo build --locked --package bootstrap --package local
+	@$(LOCAL) --port $(PORT) \
 		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}'
 
-test: build tools ## prove it on real parts
+test: shipped tools ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
+	cargo build --locked --package local
 	BOOTSTRAP=$(BOOTSTRAP) LOCAL=$(LOCAL) cargo test --workspace --locked
 
 check: ## format, lints and documentation, all without a warning
@@ -42,9 +44,9 @@ image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… 
 clean: ## remove all that was built, and the private Postgres
 	cargo clean
 
-build: triple
+# The executable as it is shipped; `run` makes do with one that compiles faster.
+shipped: triple
 	cargo build --release --locked --package bootstrap --target $(TRIPLE)
-	cargo build --locked --package local
 
 # The static target that is shipped; where it cannot be had, or cannot run, the host's own.
 triple:

@@ -3,11 +3,14 @@
 //! Says what a status means for the loop (go on, or end); never decides what is answered.
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide.
 
+mod one_write;
+
 use app::{Failure, Invocation, Reply};
 use serde_json::json;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 use ureq::http::{Response, StatusCode};
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
 const VERSION: &str = "2018-06-01";
@@ -66,7 +69,7 @@ impl Api {
             .max_idle_age(Duration::from_secs(24 * 60 * 60))
             .build();
         Api {
-            agent: config.into(),
+            agent: Agent::with_parts(config, one_write::connector(), DefaultResolver::default()),
             base: format!("http://{address}/{VERSION}/runtime"),
         }
     }
