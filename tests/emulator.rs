@@ -28,7 +28,12 @@ impl Emulator {
 
     /// Invokes its function; the emulator does not say whether it failed.
     pub fn invoke(&self, event: &Value) -> Value {
-        let mut response = ureq::post(&self.url).send(event.to_string()).unwrap_or_else(|error| {
+        self.send(&event.to_string())
+    }
+
+    /// The same with any bytes.
+    fn send(&self, event: &str) -> Value {
+        let mut response = ureq::post(&self.url).send(event).unwrap_or_else(|error| {
             panic!("{error}\n{}", self.program.log());
         });
         let body = response.body_mut().read_to_string().expect("the body is whole");
@@ -79,6 +84,18 @@ fn migrations_pass_through_awss_emulator() {
     assert_eq!(again, json!({"applied": [], "pending": []}));
     let unknown = emulator.invoke(&json!({"action": "x"}));
     assert_eq!(unknown["errorType"], "Function.UnknownAction", "{unknown}");
+}
+
+#[test]
+fn broken_json_is_an_error_and_the_loop_continues() {
+    let database = Database::new();
+    let emulator = emulator(&database, "migrate");
+    for broken in ["{\"action\":", "", "\u{1}", "{}{}"] {
+        let error = emulator.send(broken);
+        assert_eq!(error["errorType"], "Function.InvalidEvent", "{error}");
+    }
+    let status = emulator.invoke(&json!({"action": "status"}));
+    assert_eq!(status["applied"], json!([]), "{status}");
 }
 
 #[test]

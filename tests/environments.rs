@@ -39,16 +39,6 @@ fn a_failure_is_reported_with_its_kind_its_words_and_its_causes() {
 }
 
 #[test]
-fn broken_json_is_reported_and_the_loop_continues() {
-    let database = Database::new();
-    let local = Local::start(&database);
-    let error = local.invoke("migrations", "{\"action\":").expect_err("it is no JSON");
-    let message = error["errorMessage"].as_str().unwrap_or_default().to_string();
-    assert!(message.contains("JSON"), "{error}");
-    local.invoke("migrations", r#"{"action":"status"}"#).expect("the next one is served");
-}
-
-#[test]
 fn an_environment_that_exits_is_replaced() {
     let database = Database::new();
     let local = faulty_local(&database);

@@ -48,3 +48,13 @@ fn the_loop_goes_on_after_a_refused_event() {
     assert_eq!(local.get("/up").0, 200);
     assert_eq!(local.environments(), [environment], "the same process answered");
 }
+
+#[test]
+fn an_event_that_is_no_json_reaches_no_function() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let url = format!("{}/2015-03-31/functions/web/invocations", local.url());
+    let refused = ureq::post(url).send("{\"action\":").expect_err("AWS refuses it too");
+    assert!(matches!(refused, ureq::Error::StatusCode(400)), "{refused}");
+    assert!(local.environments().is_empty(), "no environment was started");
+}

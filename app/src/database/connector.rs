@@ -11,9 +11,10 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// A connection that was idle this long is asked whether it lives: routers and poolers forget an
-/// idle connection without a word. Asking costs a round trip, so it is not done between requests.
-const ASK_AFTER: Duration = Duration::from_secs(30);
+/// A connection that was idle this long is asked whether it lives: while the process was frozen,
+/// the server, a pooler or a router may have ended it. Asking costs a round trip, so it is not done
+/// between the requests of one page.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a living connection may take to say so.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
@@ -68,13 +69,9 @@ impl ManageConnection for Connector {
     }
 }
 
-/// Whether the server is still there. It costs no round trip when the connection was used lately:
-/// whatever arrived while the process was frozen, the end of the stream above all, is read.
 fn lives(client: &mut Client, used: SystemTime) -> bool {
-    use postgres::fallible_iterator::FallibleIterator;
     let idle = used.elapsed().unwrap_or_default();
-    let readable = client.notifications().iter().next().is_ok();
-    readable && !client.is_closed() && (idle < ASK_AFTER || client.is_valid(ASK_LIMIT).is_ok())
+    !client.is_closed() && (idle < ASK_AFTER || client.is_valid(ASK_LIMIT).is_ok())
 }
 
 impl fmt::Display for Dead {
