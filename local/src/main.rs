@@ -1,2 +1,162 @@
-//! Stub.
-fn main() {}
+//! Your own machine standing in for AWS Lambda, for developing and testing a bootstrap.
+//!
+//! Speaks HTTP to the functions as AWS does, and imports none of them. Read on in the order of a
+//! request: `front`, `function_url` or `invoke_api`, `function`, `environment`, `process`; the
+//! other way in is `runtime_api`, where the environments ask for work. `postgres` is their
+//! database.
+
+mod environment;
+mod front;
+mod function;
+mod function_url;
+mod invocation;
+mod invoke_api;
+mod options;
+mod postgres;
+mod process;
+mod report;
+mod runtime_api;
+
+use environment::Limits;
+use function::{Function, Settings};
+use options::{Options, Request};
+use postgres::Postgres;
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::{env, io, thread};
+
+/// Boxed, because nobody branches on a cause: all of them are printed and end the program.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let outcome = match options::parse(env::args_os().skip(1)) {
+        Ok(Request::Help) => {
+            print!("{}", options::HELP);
+            Ok(())
+        }
+        Ok(Request::Serve(options)) => serve(options),
+        Ok(Request::Postgres(options)) => serve_postgres(&options),
+        Err(error) => {
+            eprintln!("{error}\n\n{}", options::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve_postgres(options: &Options) -> Result<()> {
+    let (_, stopped) = stop_requests(options)?;
+    let postgres = Postgres::start(&options.dir)?;
+    println!("{}", postgres.url());
+    stopped.recv()?
+}
+
+fn serve(options: Options) -> Result<()> {
+    let (stop, stopped) = stop_requests(&options)?;
+    let bootstrap = bootstrap(&options)?;
+    let postgres = match is_set("DATABASE_URL") || is_set("DB_HOST") {
+        true => None,
+        false => Some(Postgres::start(&options.dir)?),
+    };
+    let settings = Arc::new(settings(&options, bootstrap, postgres.as_ref())?);
+    let functions: Vec<Arc<Function>> = options
+        .functions
+        .iter()
+        .map(|(name, handler)| Function::new(name.clone(), handler.clone(), settings.clone()))
+        .map(Arc::new)
+        .collect();
+    let opened = functions.clone();
+    // Beside this thread, so that a stop is heard while an event is still being handled.
+    thread::spawn(move || {
+        if let Err(error) = open(&options, &opened) {
+            let _ = stop.send(Err(error));
+        }
+    });
+    let outcome = stopped.recv()?;
+    for function in &functions {
+        function.end();
+    }
+    drop(postgres);
+    outcome
+}
+
+/// Invokes what has to be invoked first, then opens the door.
+fn open(options: &Options, functions: &[Arc<Function>]) -> Result<()> {
+    for (name, event) in &options.invocations {
+        let function = functions.iter().find(|function| function.name == *name);
+        let function = function.expect("the options name known functions only");
+        let reply = function.invoke(event.clone().into_bytes(), None);
+        let answer = reply.map_err(|_| format!("failed to invoke `{name}`: it is throttled"))?.answer;
+        answer.map_err(|error| {
+            format!("failed to invoke `{name}`: {}", String::from_utf8_lossy(&error))
+        })?;
+    }
+    let (address, server) = front::start(options.port, functions.to_vec())
+        .map_err(|cause| format!("failed to listen on port `{}`: {cause}", options.port))?;
+    println!("http://localhost:{}", address.port());
+    Ok(server.join()?)
+}
+
+/// Where a stop is asked for, and where it arrives.
+fn stop_requests(options: &Options) -> Result<(Sender<Result<()>>, Receiver<Result<()>>)> {
+    let (stop, stopped) = mpsc::channel();
+    let interrupted = stop.clone();
+    ctrlc::set_handler(move || {
+        let _ = interrupted.send(Ok(()));
+    })?;
+    if options.attached {
+        let detached = stop.clone();
+        thread::spawn(move || {
+            let _ = io::copy(&mut io::stdin(), &mut io::sink());
+            let _ = detached.send(Ok(()));
+        });
+    }
+    Ok((stop, stopped))
+}
+
+fn bootstrap(options: &Options) -> Result<PathBuf> {
+    let path = match &options.bootstrap {
+        Some(path) => path.clone(),
+        None => env::current_exe()?.with_file_name("bootstrap"),
+    };
+    path.canonicalize().map_err(|cause| {
+        let path = path.display();
+        format!("failed to find the bootstrap `{path}`: {cause}; build it, or name it with --bootstrap").into()
+    })
+}
+
+fn settings(
+    options: &Options,
+    bootstrap: PathBuf,
+    postgres: Option<&Postgres>,
+) -> Result<Settings> {
+    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| env::var(name).ok());
+    let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+    let mut variables = vec![("AWS_REGION".to_owned(), region.clone())];
+    if let Some(postgres) = postgres {
+        variables.push(("DATABASE_URL".to_owned(), postgres.url().to_owned()));
+    }
+    if !is_set("APP_ENV") {
+        variables.push(("APP_ENV".to_owned(), "development".to_owned()));
+    }
+    if !is_set("LAMBDA_TASK_ROOT") {
+        let directory = env::current_dir()?.display().to_string();
+        variables.push(("LAMBDA_TASK_ROOT".to_owned(), directory));
+    }
+    let limits = Limits { timeout: options.timeout, idle: options.idle };
+    let max_concurrency = options.max_concurrency;
+    Ok(Settings { bootstrap, limits, max_concurrency, variables, region })
+}
+
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
+}

@@ -18,6 +18,7 @@ const HOLDER: &str = "
                   round(extract(epoch FROM now() - a.query_start)))
     FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND (l.classid::bigint << 32 | l.objid::bigint) = $1";
 
 /// How long a second runner waits when no deadline says so.
