@@ -13,9 +13,8 @@ TRIPLE    = $$(cat target/triple)
 BOOTSTRAP = target/$(TRIPLE)/release/bootstrap
 LOCAL     = target/debug/local
 
-# ring's few C files need a compiler and nothing else of a cross tool chain.
-export CC_x86_64_unknown_linux_musl  ?= $(if $(filter x86_64,$(shell uname -m)),cc,x86_64-linux-gnu-gcc)
-export CC_aarch64_unknown_linux_musl ?= $(if $(filter aarch64 arm64,$(shell uname -m)),cc,aarch64-linux-gnu-gcc)
+# ring has a few C files; their compiler is the host's own unless the target is another machine.
+export TARGET_CC ?= $(if $(filter $(ARCH),$(shell uname -m | sed s/arm64/aarch64/)),cc,$(ARCH)-linux-gnu-gcc)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check image shipped triple tools clean
@@ -38,7 +37,8 @@ check: ## format, lints and documentation, all without a warning
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=…
-	$(CONTAINER) build --build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
+	$(CONTAINER) build --platform linux/$(if $(filter aarch64,$(ARCH)),arm64,amd64) \
+		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
 		--tag $(IMAGE) --file Dockerfile.al2023 .
 
 clean: ## remove all that was built, and the private Postgres
@@ -58,5 +58,6 @@ triple:
 		echo "no target $(MUSL) here (target/rustup.log): building for $$(cat target/triple) instead" >&2; \
 	fi
 
+# What the tests need and the project does not build.
 tools:
-	@true
+	@tests/tools/install.sh

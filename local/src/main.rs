@@ -25,7 +25,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Sender};
 use std::{env, io, thread};
 
 /// Boxed, because nobody branches on a cause: all of them are printed and end the program.
@@ -54,14 +54,16 @@ fn main() -> ExitCode {
 }
 
 fn serve_postgres(options: &Options) -> Result<()> {
-    let (_, stopped) = stop_requests(options)?;
+    let (stop, stopped) = mpsc::channel();
+    listen_for_stop(&stop, options)?;
     let postgres = Postgres::start(&options.dir)?;
     println!("{}", postgres.url());
     stopped.recv()?
 }
 
 fn serve(options: Options) -> Result<()> {
-    let (stop, stopped) = stop_requests(&options)?;
+    let (stop, stopped) = mpsc::channel();
+    listen_for_stop(&stop, &options)?;
     let bootstrap = bootstrap(&options)?;
     let postgres = match is_set("DATABASE_URL") || is_set("DB_HOST") {
         true => None,
@@ -95,9 +97,14 @@ fn open(options: &Options, functions: &[Arc<Function>]) -> Result<()> {
         let function = functions.iter().find(|function| function.name == *name);
         let function = function.expect("the options name known functions only");
         let reply = function.invoke(event.clone().into_bytes(), None);
-        let answer = reply.map_err(|_| format!("failed to invoke `{name}`: it is throttled"))?.answer;
+        let answer = reply
+            .map_err(|_| format!("failed to invoke `{name}`: it is throttled"))?
+            .answer;
         answer.map_err(|error| {
-            format!("failed to invoke `{name}`: {}", String::from_utf8_lossy(&error))
+            format!(
+                "failed to invoke `{name}`: {}",
+                String::from_utf8_lossy(&error)
+            )
         })?;
     }
     let (address, server) = front::start(options.port, functions.to_vec())
@@ -106,9 +113,11 @@ fn open(options: &Options, functions: &[Arc<Function>]) -> Result<()> {
     Ok(server.join()?)
 }
 
-/// Where a stop is asked for, and where it arrives.
-fn stop_requests(options: &Options) -> Result<(Sender<Result<()>>, Receiver<Result<()>>)> {
-    let (stop, stopped) = mpsc::channel();
+/// Ends the program: with an error, or because it was asked to.
+type Stop = Sender<Result<()>>;
+
+/// Ctrl-C, SIGTERM and, if asked for, the end of standard input are a stop.
+fn listen_for_stop(stop: &Stop, options: &Options) -> Result<()> {
     let interrupted = stop.clone();
     ctrlc::set_handler(move || {
         let _ = interrupted.send(Ok(()));
@@ -120,7 +129,7 @@ fn stop_requests(options: &Options) -> Result<(Sender<Result<()>>, Receiver<Resu
             let _ = detached.send(Ok(()));
         });
     }
-    Ok((stop, stopped))
+    Ok(())
 }
 
 fn bootstrap(options: &Options) -> Result<PathBuf> {
@@ -130,7 +139,10 @@ fn bootstrap(options: &Options) -> Result<PathBuf> {
     };
     path.canonicalize().map_err(|cause| {
         let path = path.display();
-        format!("failed to find the bootstrap `{path}`: {cause}; build it, or name it with --bootstrap").into()
+        format!(
+            "failed to find the bootstrap `{path}`: {cause}; build it, or name it with --bootstrap"
+        )
+        .into()
     })
 }
 
@@ -139,7 +151,9 @@ fn settings(
     bootstrap: PathBuf,
     postgres: Option<&Postgres>,
 ) -> Result<Settings> {
-    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| env::var(name).ok());
+    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok());
     let region = region.unwrap_or_else(|| "us-east-1".to_owned());
     let mut variables = vec![("AWS_REGION".to_owned(), region.clone())];
     if let Some(postgres) = postgres {
@@ -152,9 +166,18 @@ fn settings(
         let directory = env::current_dir()?.display().to_string();
         variables.push(("LAMBDA_TASK_ROOT".to_owned(), directory));
     }
-    let limits = Limits { timeout: options.timeout, idle: options.idle };
+    let limits = Limits {
+        timeout: options.timeout,
+        idle: options.idle,
+    };
     let max_concurrency = options.max_concurrency;
-    Ok(Settings { bootstrap, limits, max_concurrency, variables, region })
+    Ok(Settings {
+        bootstrap,
+        limits,
+        max_concurrency,
+        variables,
+        region,
+    })
 }
 
 fn is_set(name: &str) -> bool {

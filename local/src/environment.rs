@@ -1,0 +1,266 @@
+//! One execution environment: the state machine between the caller of a function and the process
+//! that serves it.
+//!
+//! Here is the caller's side, which waits in plain threads; `runtime` is the other, which waits in
+//! coroutines: hence may's lock and condition variable, which park either. Knows neither HTTP nor
+//! how many environments there are.
+
+mod runtime;
+
+pub use runtime::{Handed, Refusal};
+
+use crate::invocation::{Answer, Invocation};
+use crate::process::Process;
+use may::sync::{Condvar, Mutex, MutexGuard};
+use std::io;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Lambda's own limit for the init phase ("Lambda execution environment lifecycle").
+pub const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the caller's answer is held back for the runtime to ask for its next event. A runtime
+/// does so at once, and the caller's next request then finds this environment instead of starting
+/// another; a runtime that works on after its response must not delay the caller.
+const SETTLE_LIMIT: Duration = Duration::from_millis(100);
+
+/// An environment is one life of one process.
+pub struct Environment {
+    state: Mutex<State>,
+    changed: Condvar,
+    process: Process,
+    started: Instant,
+    limits: Limits,
+}
+
+/// What ends an environment from outside.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// The function's timeout, from the moment the event is handed over.
+    pub timeout: Duration,
+    /// An environment that has waited that long is ended.
+    pub idle: Duration,
+}
+
+struct State {
+    phase: Phase,
+    /// The number of the newest `/next`: an older one belongs to a connection that was given up.
+    poll: u64,
+    /// What the runtime answered, until its caller has taken it.
+    answer: Option<(Answer, Duration)>,
+    /// What the process reported by `/init/error`.
+    init_error: Option<Vec<u8>>,
+}
+
+enum Phase {
+    /// Started, has not asked for an event yet.
+    Init,
+    /// Running and reserved for one caller, who has an event for it.
+    Ready { init: Duration },
+    /// The event waits for the process to take it.
+    Invoked(Arc<Invocation>),
+    /// The process has taken the event.
+    Running(Arc<Invocation>, Instant),
+    /// The process has answered and not asked for more yet.
+    Answered { request_id: String, until: Instant },
+    /// Frozen in `/next`.
+    Idle,
+    /// Ended, and reaped; `unserved` if it had taken no event since its last answer.
+    Dead {
+        status: Option<ExitStatus>,
+        unserved: bool,
+    },
+}
+
+/// How an init ended that did not end in `/next`.
+pub enum InitFailure {
+    /// The process reported this error.
+    Reported(Vec<u8>),
+    /// The process ended.
+    Exited(Option<ExitStatus>),
+    /// The process was killed after `INIT_LIMIT`.
+    TimedOut,
+}
+
+/// How an invocation ended.
+pub enum Outcome {
+    /// The runtime answered, after that time.
+    Answered(Answer, Duration),
+    /// The process ended while it had the event, after that time.
+    Exited(Option<ExitStatus>, Duration),
+    /// The process was killed when the function's timeout had passed.
+    TimedOut,
+    /// The process had ended before it took the event.
+    Unserved,
+}
+
+impl Environment {
+    /// Starts the process. Its first `/next` ends the init phase.
+    pub fn start(command: &mut Command, limits: Limits) -> io::Result<Arc<Environment>> {
+        let started = Instant::now();
+        let (process, child) = Process::start(command)?;
+        let environment = Arc::new(Environment {
+            state: Mutex::new(State {
+                phase: Phase::Init,
+                poll: 0,
+                answer: None,
+                init_error: None,
+            }),
+            changed: Condvar::new(),
+            process,
+            started,
+            limits,
+        });
+        let watched = environment.clone();
+        thread::spawn(move || watched.watch(child));
+        Ok(environment)
+    }
+
+    /// Waits for the end of the init phase; its duration.
+    pub fn await_init(&self) -> Result<Duration, InitFailure> {
+        let limit = self.started + INIT_LIMIT;
+        let mut state = self.lock();
+        let mut killed = false;
+        loop {
+            match &state.phase {
+                Phase::Dead { .. } if killed => return Err(InitFailure::TimedOut),
+                Phase::Dead { status, .. } => {
+                    let status = *status;
+                    return Err(match state.init_error.take() {
+                        Some(error) => InitFailure::Reported(error),
+                        None => InitFailure::Exited(status),
+                    });
+                }
+                Phase::Ready { init } => return Ok(*init),
+                _ if !killed && Instant::now() >= limit => {
+                    killed = true;
+                    self.process.kill();
+                }
+                _ if killed => state = self.wait(state),
+                _ => state = self.wait_until(state, limit),
+            }
+        }
+    }
+
+    /// Thaws it and keeps it for one caller, if it is idle.
+    pub fn reserve(&self) -> bool {
+        let mut state = self.lock();
+        match &state.phase {
+            Phase::Idle if state.answer.is_none() && !self.process.has_ended() => {
+                self.process.thaw();
+                let init = Duration::ZERO;
+                state.phase = Phase::Ready { init };
+                true
+            }
+            Phase::Answered { until, .. } if Instant::now() >= *until => {
+                self.process.kill();
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Hands the event to the process that was reserved or has just been initialised, and waits
+    /// for the outcome.
+    pub fn run(&self, invocation: &Arc<Invocation>) -> Outcome {
+        let mut state = self.lock();
+        if let Phase::Ready { .. } = state.phase {
+            state.phase = Phase::Invoked(invocation.clone());
+            self.changed.notify_all();
+        }
+        let begun = Instant::now();
+        let mut killed = false;
+        loop {
+            if !killed && let Some((answer, duration)) = state.answer.take() {
+                self.settle(state);
+                return Outcome::Answered(answer, duration);
+            }
+            let deadline = match &state.phase {
+                Phase::Dead { .. } if killed => return Outcome::TimedOut,
+                Phase::Dead { unserved: true, .. } => return Outcome::Unserved,
+                Phase::Dead { status, .. } => return Outcome::Exited(*status, begun.elapsed()),
+                Phase::Running(_, deadline) => *deadline,
+                _ => begun + self.limits.timeout,
+            };
+            if killed {
+                state = self.wait(state);
+            } else if Instant::now() < deadline {
+                state = self.wait_until(state, deadline);
+            } else {
+                killed = true;
+                self.process.kill();
+            }
+        }
+    }
+
+    /// Ends the process, whatever it does, and waits until it is gone.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Dead { .. }) {
+            self.process.kill();
+        }
+        while !matches!(state.phase, Phase::Dead { .. }) {
+            state = self.wait(state);
+        }
+    }
+
+    /// Whether the process has ended.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.lock().phase, Phase::Dead { .. })
+    }
+
+    /// The process's largest resident set in MB, if it can still be told.
+    pub fn max_memory_mb(&self) -> Option<u64> {
+        let state = self.lock();
+        match state.phase {
+            Phase::Dead { .. } => None,
+            _ => self.process.max_memory_mb(),
+        }
+    }
+
+    fn settle(&self, mut state: MutexGuard<State>) {
+        let limit = Instant::now() + SETTLE_LIMIT;
+        while matches!(state.phase, Phase::Answered { .. }) && Instant::now() < limit {
+            state = self.wait_until(state, limit);
+        }
+    }
+
+    fn watch(&self, mut child: Child) {
+        self.process.await_end();
+        let mut state = self.lock();
+        // What the process has started must not outlive it. Its id is still its own: not reaped.
+        self.process.kill();
+        let status = child.wait().ok();
+        let unserved = matches!(
+            state.phase,
+            Phase::Ready { .. } | Phase::Invoked(_) | Phase::Idle
+        );
+        state.phase = Phase::Dead { status, unserved };
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .expect("no holder of this lock panics")
+    }
+
+    fn wait_until<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        until: Instant,
+    ) -> MutexGuard<'a, State> {
+        let left = until.saturating_duration_since(Instant::now());
+        let (state, _) = self
+            .changed
+            .wait_timeout(state, left)
+            .expect("no holder of this lock panics");
+        state
+    }
+}

@@ -1,0 +1,120 @@
+//! The process's side of an environment: what it asks for and answers through the Runtime API.
+//!
+//! Runs in coroutines: nothing here may block but on the environment's own condition variable.
+
+use super::{Environment, Phase, State};
+use crate::invocation::{Answer, Invocation};
+use may::sync::MutexGuard;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// An event that was handed over.
+pub struct Handed {
+    /// What was handed over.
+    pub invocation: Arc<Invocation>,
+    /// When it has to be answered.
+    pub deadline: Instant,
+}
+
+/// Why the Runtime API says no.
+#[derive(Debug, PartialEq)]
+pub enum Refusal {
+    /// A call that is wrong in this phase.
+    InvalidStateTransition,
+    /// An id that is not the current invocation's.
+    InvalidRequestId,
+    /// The process has ended, or has asked again on another connection.
+    Gone,
+}
+
+impl Environment {
+    /// `/next`: blocks until there is an event. Asked again before the answer, it gives the same
+    /// event again, as AWS's own emulator does.
+    pub fn next(&self) -> Result<Handed, Refusal> {
+        let mut state = self.lock();
+        state.poll += 1;
+        let poll = state.poll;
+        match &state.phase {
+            Phase::Init => {
+                let init = self.started.elapsed();
+                state.phase = Phase::Ready { init };
+            }
+            Phase::Answered { .. } => {
+                // Under the lock, so that it cannot cross the thaw of the next event.
+                self.process.freeze();
+                state.phase = Phase::Idle;
+            }
+            Phase::Running(invocation, deadline) => {
+                let (invocation, deadline) = (invocation.clone(), *deadline);
+                return Ok(Handed {
+                    invocation,
+                    deadline,
+                });
+            }
+            Phase::Dead { .. } => return Err(Refusal::Gone),
+            Phase::Ready { .. } | Phase::Invoked(_) | Phase::Idle => {}
+        }
+        self.changed.notify_all();
+        self.await_event(state, poll)
+    }
+
+    fn await_event(&self, mut state: MutexGuard<State>, poll: u64) -> Result<Handed, Refusal> {
+        let idle_until = Instant::now() + self.limits.idle;
+        loop {
+            if state.poll != poll {
+                return Err(Refusal::Gone);
+            }
+            match &state.phase {
+                Phase::Invoked(invocation) => {
+                    let invocation = invocation.clone();
+                    let deadline = Instant::now() + self.limits.timeout;
+                    state.phase = Phase::Running(invocation.clone(), deadline);
+                    self.changed.notify_all();
+                    return Ok(Handed {
+                        invocation,
+                        deadline,
+                    });
+                }
+                Phase::Dead { .. } => return Err(Refusal::Gone),
+                Phase::Idle if Instant::now() >= idle_until => {
+                    self.process.kill();
+                    return Err(Refusal::Gone);
+                }
+                Phase::Idle => state = self.wait_until(state, idle_until),
+                _ => state = self.wait(state),
+            }
+        }
+    }
+
+    /// `/response` and `/error`: gives the caller its answer.
+    pub fn answer(&self, request_id: &str, answer: Answer) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        match &state.phase {
+            Phase::Running(invocation, until) if invocation.request_id == request_id => {
+                let until = *until;
+                let begun = until - self.limits.timeout;
+                state.answer = Some((answer, begun.elapsed()));
+                let request_id = request_id.to_owned();
+                state.phase = Phase::Answered { request_id, until };
+                self.changed.notify_all();
+                Ok(())
+            }
+            Phase::Answered {
+                request_id: last, ..
+            } if last == request_id => Err(Refusal::InvalidStateTransition),
+            _ => Err(Refusal::InvalidRequestId),
+        }
+    }
+
+    /// `/init/error`: the process says why it is about to end.
+    pub fn fail_init(&self, error: Vec<u8>) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        match state.phase {
+            Phase::Init => {
+                state.init_error = Some(error);
+                Ok(())
+            }
+            _ => Err(Refusal::InvalidStateTransition),
+        }
+    }
+}

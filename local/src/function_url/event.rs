@@ -1,0 +1,220 @@
+//! An HTTP request as an event of payload format 2.0.
+//!
+//! Field by field as in the captures of aws-lambda-go (`lambdaurl/testdata`).
+
+use crate::invocation;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use oxhttp::model::header::{CONTENT_TYPE, HOST};
+use oxhttp::model::{Body, HeaderMap, Request};
+use serde_json::{Map, Value, json};
+use std::net::Ipv4Addr;
+use uuid::Uuid;
+
+/// The front listens on the loopback interface only, so every peer has this address.
+const SOURCE_IP: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// The event's JSON.
+pub fn build(request: &Request<Body>, body: &[u8]) -> Vec<u8> {
+    event(request, body, Timestamp::now())
+        .to_string()
+        .into_bytes()
+}
+
+fn event(request: &Request<Body>, body: &[u8], now: Timestamp) -> Value {
+    let path = request.uri().path();
+    let query = request.uri().query().unwrap_or_default();
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers(request.headers()),
+        "requestContext": context(request, now),
+        "isBase64Encoded": false,
+    });
+    if !query.is_empty() {
+        event["queryStringParameters"] = parameters(query);
+    }
+    if let Some(cookie) = event["headers"]["cookie"].as_str() {
+        event["cookies"] = cookie.split("; ").collect();
+    }
+    if !body.is_empty() {
+        let text = std::str::from_utf8(body)
+            .ok()
+            .filter(|_| is_text(request.headers()));
+        event["isBase64Encoded"] = text.is_none().into();
+        event["body"] = match text {
+            Some(text) => text.into(),
+            None => BASE64_STANDARD.encode(body).into(),
+        };
+    }
+    event
+}
+
+fn context(request: &Request<Body>, now: Timestamp) -> Value {
+    let domain = authority(request.headers()).0;
+    let id = domain.split('.').next().unwrap_or_default().to_owned();
+    json!({
+        "accountId": "anonymous",
+        "apiId": id,
+        "domainName": domain,
+        "domainPrefix": id,
+        "http": {
+            "method": request.method().as_str(),
+            "path": request.uri().path(),
+            "protocol": "HTTP/1.1",
+            "sourceIp": SOURCE_IP.to_string(),
+            "userAgent": text(request.headers(), "user-agent"),
+        },
+        "requestId": Uuid::new_v4().to_string(),
+        "routeKey": "$default",
+        "stage": "$default",
+        "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
+        "timeEpoch": now.as_millisecond(),
+    })
+}
+
+/// Names are lower case already; several values of one name are joined with a comma.
+fn headers(headers: &HeaderMap) -> Value {
+    let mut joined = Map::new();
+    for name in headers.keys() {
+        joined.insert(name.to_string(), text(headers, name.as_str()).into());
+    }
+    let port = authority(headers).1;
+    joined.insert("x-amzn-trace-id".into(), invocation::trace_root().into());
+    joined.insert("x-forwarded-for".into(), SOURCE_IP.to_string().into());
+    joined.insert("x-forwarded-port".into(), port.into());
+    // What it really is, though AWS speaks https only.
+    joined.insert("x-forwarded-proto".into(), "http".into());
+    joined.into()
+}
+
+fn text(headers: &HeaderMap, name: &str) -> String {
+    let separator = if name == "cookie" { "; " } else { "," };
+    let values = headers.get_all(name).iter();
+    let values: Vec<_> = values
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    values.join(separator)
+}
+
+fn authority(headers: &HeaderMap) -> (String, String) {
+    let host = text(headers, HOST.as_str());
+    match host.rsplit_once(':') {
+        Some((domain, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (domain.to_owned(), port.to_owned())
+        }
+        _ => (host, "80".to_owned()),
+    }
+}
+
+fn parameters(query: &str) -> Value {
+    let mut joined = Map::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match joined.get_mut(&*name) {
+            Some(Value::String(values)) => {
+                values.push(',');
+                values.push_str(&value);
+            }
+            _ => {
+                joined.insert(name.into_owned(), value.into());
+            }
+        }
+    }
+    joined.into()
+}
+
+fn is_text(headers: &HeaderMap) -> bool {
+    let content_type = text(headers, CONTENT_TYPE.as_str()).to_ascii_lowercase();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.starts_with("text/")
+        || [
+            "application/json",
+            "application/xml",
+            "application/javascript",
+        ]
+        .contains(&media_type)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Value {
+        let mut request = Request::builder().method(method).uri(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .body(Body::empty())
+            .expect("the test's request is valid");
+        event(
+            &request,
+            body,
+            Timestamp::from_millisecond(1_681_837_307_717).expect("in range"),
+        )
+    }
+
+    #[test]
+    fn the_path_stays_encoded_and_the_query_is_decoded() {
+        let event = build("GET", "http://h/a%2Fb%zz?x=%2Fbar&y=1+2&x=foo&z", &[], b"");
+        assert_eq!(event["rawPath"], "/a%2Fb%zz");
+        assert_eq!(event["rawQueryString"], "x=%2Fbar&y=1+2&x=foo&z");
+        let expected = json!({"x": "/bar,foo", "y": "1 2", "z": ""});
+        assert_eq!(event["queryStringParameters"], expected);
+    }
+
+    #[test]
+    fn what_is_not_there_is_left_out() {
+        let event = build("GET", "http://h/", &[], b"");
+        assert_eq!(event["rawQueryString"], "");
+        for key in ["queryStringParameters", "cookies", "body"] {
+            assert!(event.get(key).is_none(), "{key}");
+        }
+    }
+
+    #[test]
+    fn repeated_headers_are_joined_and_cookies_come_twice() {
+        let headers = [
+            ("X-A", "1"),
+            ("x-a", "2"),
+            ("Cookie", "a=1; b=2"),
+            ("Host", "h.x:9000"),
+        ];
+        let event = build("GET", "http://h/", &headers, b"");
+        assert_eq!(event["headers"]["x-a"], "1,2");
+        assert_eq!(event["headers"]["cookie"], "a=1; b=2");
+        assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
+        assert_eq!(event["headers"]["x-forwarded-port"], "9000");
+        assert_eq!(event["requestContext"]["domainName"], "h.x");
+        assert_eq!(event["requestContext"]["domainPrefix"], "h");
+    }
+
+    #[test]
+    fn the_time_is_given_twice() {
+        let event = build("GET", "http://h/", &[], b"");
+        assert_eq!(
+            event["requestContext"]["time"],
+            "18/Apr/2023:17:01:47 +0000"
+        );
+        assert_eq!(event["requestContext"]["timeEpoch"], 1_681_837_307_717_i64);
+    }
+
+    #[test]
+    fn only_known_text_is_not_base64() {
+        let body = |content_type, body: &[u8]| {
+            let event = build("POST", "http://h/", &[("content-type", content_type)], body);
+            (event["body"].clone(), event["isBase64Encoded"].clone())
+        };
+        assert_eq!(
+            body("application/json; charset=utf-8", b"{}"),
+            (json!("{}"), json!(false))
+        );
+        assert_eq!(body("TEXT/plain", b"a"), (json!("a"), json!(false)));
+        assert_eq!(body("text/plain", b"\xff"), (json!("/w=="), json!(true)));
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(body(form, b"a=b"), (json!("YT1i"), json!(true)));
+    }
+}

@@ -1,0 +1,233 @@
+//! What a Function URL makes of a function's answer.
+//!
+//! An object with a `statusCode` is an HTTP response; any other JSON is the body of one.
+
+use crate::invocation::Answer;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use oxhttp::model::header::{CONTENT_TYPE, SET_COOKIE};
+use oxhttp::model::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
+
+/// Headers that say something about one connection, not about the response (RFC 9110, 7.6.1), and
+/// the length, which the server knows itself.
+const NOT_FORWARDED: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+];
+
+/// An HTTP response.
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// A response that is not the function's.
+    pub fn text(status: StatusCode, text: &str) -> Reply {
+        Reply::new(status, "text/plain", text.into())
+    }
+
+    fn new(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Reply {
+        let content_type = HeaderValue::from_static(content_type);
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
+        Reply {
+            status,
+            headers,
+            body,
+        }
+    }
+
+    fn json(body: Vec<u8>) -> Reply {
+        Reply::new(StatusCode::OK, "application/json", body)
+    }
+}
+
+/// A failed function and an answer that is no response give 502, without any detail.
+pub fn infer(answer: Answer) -> Reply {
+    let value = answer
+        .ok()
+        .and_then(|body| serde_json::from_slice(&body).ok());
+    let reply = match value {
+        Some(Value::Object(response)) if response.contains_key("statusCode") => map(&response),
+        // Without its quotes, against the documentation.
+        Some(Value::String(text)) => Some(Reply::json(text.into_bytes())),
+        Some(value) => Some(Reply::json(value.to_string().into_bytes())),
+        None => None,
+    };
+    reply.unwrap_or_else(|| Reply::text(StatusCode::BAD_GATEWAY, "Internal Server Error"))
+}
+
+fn map(response: &Map<String, Value>) -> Option<Reply> {
+    let mut reply = Reply::json(body(response)?);
+    reply.status = status(&response["statusCode"])?;
+    for (name, value) in object(response.get("headers"))?.into_iter().flatten() {
+        if name.to_ascii_lowercase().starts_with("x-amzn-remapped-") {
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            return Some(Reply::text(status, "Internal Server Error"));
+        }
+        let name: HeaderName = name.parse().ok()?;
+        if !NOT_FORWARDED.contains(&name.as_str()) {
+            reply.headers.insert(name, text(value)?.parse().ok()?);
+        }
+    }
+    match response.get("cookies") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(cookies)) => {
+            for cookie in cookies {
+                reply
+                    .headers
+                    .append(SET_COOKIE, cookie.as_str()?.parse().ok()?);
+            }
+        }
+        Some(_) => return None,
+    }
+    Some(reply)
+}
+
+fn status(value: &Value) -> Option<StatusCode> {
+    let code = match value {
+        Value::String(code) => code.parse().ok()?,
+        other => other.as_u64()?.try_into().ok()?,
+    };
+    // A 1xx would be taken for the announcement of another response.
+    StatusCode::from_u16(code)
+        .ok()
+        .filter(|status| (200..600).contains(&status.as_u16()))
+}
+
+fn body(response: &Map<String, Value>) -> Option<Vec<u8>> {
+    let body = match response.get("body") {
+        None | Some(Value::Null) => return Some(Vec::new()),
+        Some(body) => body.as_str()?,
+    };
+    match response.get("isBase64Encoded") {
+        Some(Value::Bool(true)) => BASE64_STANDARD.decode(body).ok(),
+        _ => Some(body.as_bytes().to_vec()),
+    }
+}
+
+fn object(value: Option<&Value>) -> Option<Option<&Map<String, Value>>> {
+    match value {
+        None | Some(Value::Null) => Some(None),
+        Some(value) => value.as_object().map(Some),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn reply(answer: Value) -> Reply {
+        infer(Ok(answer.to_string().into_bytes()))
+    }
+
+    #[track_caller]
+    fn check(answer: Value, status: u16, content_type: &str, body: &str) {
+        let reply = reply(answer);
+        let sent = (
+            reply.status.as_u16(),
+            &reply.headers[CONTENT_TYPE],
+            &*reply.body,
+        );
+        assert_eq!(
+            sent,
+            (
+                status,
+                &HeaderValue::from_str(content_type).expect("valid"),
+                body.as_bytes()
+            )
+        );
+    }
+
+    #[test]
+    fn json_without_a_status_code_is_the_body() {
+        check(json!({"a": 1}), 200, "application/json", r#"{"a":1}"#);
+        check(
+            json!(["hello", 3, true]),
+            200,
+            "application/json",
+            r#"["hello",3,true]"#,
+        );
+        check(json!(true), 200, "application/json", "true");
+        check(json!("hello"), 200, "application/json", "hello");
+    }
+
+    #[test]
+    fn an_object_with_a_status_code_is_the_response() {
+        check(
+            json!({"statusCode": "418", "body": "x"}),
+            418,
+            "application/json",
+            "x",
+        );
+        let html = json!({"Content-Type": "text/html"});
+        check(
+            json!({"statusCode": 200, "headers": html, "body": "<p>"}),
+            200,
+            "text/html",
+            "<p>",
+        );
+        let binary = json!({"statusCode": 200, "body": "aGk=", "isBase64Encoded": true});
+        check(binary, 200, "application/json", "hi");
+    }
+
+    #[test]
+    fn each_cookie_is_a_header_of_its_own() {
+        let reply = reply(json!({"statusCode": 200, "cookies": ["a=1", "b=2"]}));
+        let cookies: Vec<_> = reply.headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_not_forwarded() {
+        let headers = json!({"Connection": "close", "Content-Length": "3", "X-A": "1"});
+        let reply = reply(json!({"statusCode": 200, "headers": headers}));
+        let names: Vec<_> = reply.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["content-type", "x-a"]);
+    }
+
+    #[test]
+    fn what_is_no_response_is_a_bad_gateway() {
+        for response in [
+            json!({"statusCode": 99}),
+            json!({"statusCode": "ok"}),
+            json!({"statusCode": 200, "body": {"a": 1}}),
+            json!({"statusCode": 200, "headers": {"a": "b\r\nc: d"}}),
+            json!({"statusCode": 200, "body": "%", "isBase64Encoded": true}),
+        ] {
+            check(response, 502, "text/plain", "Internal Server Error");
+        }
+        assert_eq!(infer(Err(b"{}".to_vec())).status, StatusCode::BAD_GATEWAY);
+        assert_eq!(
+            infer(Ok(b"not JSON".to_vec())).status,
+            StatusCode::BAD_GATEWAY
+        );
+    }
+
+    #[test]
+    fn a_remapped_header_is_an_error_as_on_aws() {
+        let headers = json!({"X-Amzn-Remapped-Content-Length": "3"});
+        let response = json!({"statusCode": 200, "headers": headers});
+        check(response, 500, "text/plain", "Internal Server Error");
+    }
+}

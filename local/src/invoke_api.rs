@@ -1,0 +1,161 @@
+//! Lambda's Invoke API, so that `aws lambda invoke --endpoint-url` works.
+//!
+//! Source: "Invoke", AWS Lambda API Reference.
+
+use crate::function::Function;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use oxhttp::model::header::CONTENT_TYPE;
+use oxhttp::model::{Body, Method, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::thread;
+
+/// The function's name or ARN in the request's path, if this is a call of the Invoke API.
+pub fn function_name(request: &Request<Body>) -> Option<String> {
+    let path = request.uri().path();
+    let name = path
+        .strip_prefix("/2015-03-31/functions/")?
+        .strip_suffix("/invocations")?;
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    // `name`, `name:qualifier`, `account:function:name`, or a whole ARN.
+    let name = name
+        .rsplit_once("function:")
+        .map_or(&*name, |(_, name)| name);
+    let name = name.split(':').next().unwrap_or_default();
+    (request.method() == Method::POST).then(|| name.to_owned())
+}
+
+/// Invokes a function with a body that has been read.
+pub fn serve(
+    functions: &[Arc<Function>],
+    name: &str,
+    request: &Request<Body>,
+    body: Vec<u8>,
+) -> Response<Body> {
+    let Some(function) = functions.iter().find(|function| function.name == name) else {
+        let known: Vec<&str> = functions.iter().map(|function| &*function.name).collect();
+        let message = format!(
+            "Function not found: {name}; there are: {}",
+            known.join(", ")
+        );
+        return refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message);
+    };
+    // No payload at all is an empty object to the function.
+    let event = if body.is_empty() {
+        b"{}".to_vec()
+    } else {
+        body
+    };
+    if let Err(cause) = serde_json::from_slice::<Value>(&event) {
+        let message = format!("Could not parse request body into json: {cause}");
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestContentException",
+            &message,
+        );
+    }
+    let context = header(request, "x-amz-client-context");
+    let context = context.and_then(|context| BASE64_STANDARD.decode(context).ok());
+    let context = context.and_then(|context| String::from_utf8(context).ok());
+    match header(request, "x-amz-invocation-type") {
+        None | Some("RequestResponse") => invoke(function, event, context),
+        Some("DryRun") => empty(StatusCode::NO_CONTENT),
+        Some("Event") => {
+            let function = function.clone();
+            thread::spawn(move || {
+                if let Ok(reply) = function.invoke(event, context)
+                    && let Err(error) = reply.answer
+                {
+                    eprintln!("the event failed: {}", String::from_utf8_lossy(&error));
+                }
+            });
+            empty(StatusCode::ACCEPTED)
+        }
+        Some(other) => {
+            let message =
+                format!("Invocation type `{other}` is not one of RequestResponse, Event, DryRun");
+            refuse(
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                &message,
+            )
+        }
+    }
+}
+
+/// A refusal in the form of AWS's API, which its command line understands.
+pub fn refuse(status: StatusCode, error_type: &'static str, message: &str) -> Response<Body> {
+    answer_refusal(
+        status,
+        error_type,
+        &json!({ "Type": "User", "message": message }),
+    )
+}
+
+fn invoke(function: &Function, event: Vec<u8>, context: Option<String>) -> Response<Body> {
+    let Ok(reply) = function.invoke(event, context) else {
+        let refusal = json!({
+            "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
+            "Type": "User",
+            "message": "Rate Exceeded.",
+        });
+        return answer_refusal(
+            StatusCode::TOO_MANY_REQUESTS,
+            "TooManyRequestsException",
+            &refusal,
+        );
+    };
+    let mut response = Response::builder()
+        .header(CONTENT_TYPE, "application/json")
+        .header("X-Amzn-RequestId", reply.request_id)
+        .header("X-Amz-Executed-Version", "$LATEST");
+    if reply.answer.is_err() {
+        response = response.header("X-Amz-Function-Error", "Unhandled");
+    }
+    let (Ok(body) | Err(body)) = reply.answer;
+    response
+        .body(Body::from(body))
+        .expect("all headers are valid")
+}
+
+fn answer_refusal(status: StatusCode, error_type: &'static str, body: &Value) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, "application/json")
+        .header("X-Amzn-ErrorType", error_type)
+        .body(Body::from(body.to_string()))
+        .expect("all headers are valid")
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .body(Body::empty())
+        .expect("there are no headers")
+}
+
+fn header<'a>(request: &'a Request<Body>, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_has_a_name_a_qualified_name_and_an_arn() {
+        let name = |function: &str| {
+            let uri = format!("http://localhost:9000/2015-03-31/functions/{function}/invocations");
+            let request = Request::post(uri)
+                .body(Body::empty())
+                .expect("the test's request is valid");
+            function_name(&request)
+        };
+        assert_eq!(name("web").as_deref(), Some("web"));
+        assert_eq!(name("web:$LATEST").as_deref(), Some("web"));
+        let arn = "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aweb%3A1";
+        assert_eq!(name(arn).as_deref(), Some("web"));
+    }
+}

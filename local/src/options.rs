@@ -1,0 +1,255 @@
+//! The command line: what is asked of `local`.
+//!
+//! Parses and checks; starts nothing.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+Your own machine standing in for AWS Lambda: a Function URL in front, the Runtime API behind,
+execution environments as processes, and a private Postgres.
+
+Usage:
+  local [OPTIONS]               serve the functions; prints their URL when ready
+  local postgres [--dir DIR]    start only the private Postgres; prints its URL when ready
+
+Options:
+  --bootstrap PATH        the executable that every environment runs
+                          [default: `bootstrap` beside this executable]
+  --function NAME=HANDLER a function; the first one has the Function URL; repeatable
+                          [default: web=http, migrations=migrate]
+  --invoke NAME=JSON      invoke NAME once before serving, in order; an error ends `local` with 1
+  --port N                of 127.0.0.1; 0 is any free one [default: 9000]
+  --timeout SECONDS       a function's timeout [default: 30]
+  --max-concurrency N     environments of one function at the same time [default: 10]
+  --idle SECONDS          an environment idle that long is ended [default: 300]
+  --dir DIR               where the private Postgres lives [default: target/postgres]
+  --attached              also stop when standard input is closed
+  --help                  this text
+
+Set DATABASE_URL (or DB_HOST), and no private Postgres is started.
+Ctrl-C or SIGTERM ends everything that was started here.
+";
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub enum Request {
+    /// Print `HELP`.
+    Help,
+    /// Serve functions.
+    Serve(Options),
+    /// Run only the private Postgres.
+    Postgres(Options),
+}
+
+/// How to do it.
+#[derive(Debug, PartialEq)]
+pub struct Options {
+    /// None: `bootstrap` beside this executable.
+    pub bootstrap: Option<PathBuf>,
+    /// Names and handlers.
+    pub functions: Vec<(String, String)>,
+    /// Names and events.
+    pub invocations: Vec<(String, String)>,
+    /// TCP port of the loopback interface.
+    pub port: u16,
+    /// A function's timeout.
+    pub timeout: Duration,
+    /// Environments of one function.
+    pub max_concurrency: usize,
+    /// How long an environment may be idle.
+    pub idle: Duration,
+    /// Where the private Postgres lives.
+    pub dir: PathBuf,
+    /// Stop when standard input is closed.
+    pub attached: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            bootstrap: None,
+            functions: Vec::new(),
+            invocations: Vec::new(),
+            port: 9000,
+            timeout: Duration::from_secs(30),
+            max_concurrency: 10,
+            idle: Duration::from_secs(300),
+            dir: PathBuf::from("target/postgres"),
+            attached: false,
+        }
+    }
+}
+
+/// Reads the arguments, without the program's name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, lexopt::Error> {
+    use lexopt::prelude::*;
+
+    let mut options = Options::default();
+    let mut only_postgres = false;
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Request::Help),
+            Value(command) if command == "postgres" => only_postgres = true,
+            Long("dir") => options.dir = parser.value()?.into(),
+            Long("attached") => options.attached = true,
+            _ if only_postgres => return Err(argument.unexpected()),
+            Long("bootstrap") => options.bootstrap = Some(parser.value()?.into()),
+            Long("function") => {
+                options
+                    .functions
+                    .push(pair("--function", "NAME=HANDLER", parser.value()?)?);
+            }
+            Long("invoke") => {
+                options
+                    .invocations
+                    .push(pair("--invoke", "NAME=JSON", parser.value()?)?);
+            }
+            Long("port") => options.port = number("--port", 0, u16::MAX, parser.value()?)?,
+            Long("timeout") => {
+                let seconds: u32 = number("--timeout", 1, 900, parser.value()?)?;
+                options.timeout = Duration::from_secs(seconds.into());
+            }
+            Long("max-concurrency") => {
+                let count: u32 = number("--max-concurrency", 1, 1000, parser.value()?)?;
+                options.max_concurrency = count as usize;
+            }
+            Long("idle") => {
+                let seconds: u32 = number("--idle", 1, u32::MAX, parser.value()?)?;
+                options.idle = Duration::from_secs(seconds.into());
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    match only_postgres {
+        true => Ok(Request::Postgres(options)),
+        false => complete(options).map(Request::Serve),
+    }
+}
+
+fn complete(mut options: Options) -> Result<Options, lexopt::Error> {
+    if options.functions.is_empty() {
+        let defaults = [("web", "http"), ("migrations", "migrate")];
+        options.functions = defaults
+            .map(|(name, handler)| (name.into(), handler.into()))
+            .into();
+    }
+    let names: Vec<&str> = options
+        .functions
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if let Some(name) = names
+        .iter()
+        .enumerate()
+        .find(|(i, name)| names[..*i].contains(name))
+    {
+        return Err(format!("--function: there is more than one `{}`", name.1).into());
+    }
+    if let Some((name, _)) = options
+        .invocations
+        .iter()
+        .find(|(name, _)| !names.contains(&&**name))
+    {
+        let known = names.join(", ");
+        return Err(format!("--invoke: no function `{name}`; there are: {known}").into());
+    }
+    for (name, event) in &options.invocations {
+        if let Err(cause) = serde_json::from_str::<serde_json::Value>(event) {
+            return Err(format!("--invoke: the event for `{name}` is not JSON: {cause}").into());
+        }
+    }
+    Ok(options)
+}
+
+fn pair(option: &str, form: &str, value: OsString) -> Result<(String, String), lexopt::Error> {
+    let value = value.to_string_lossy();
+    match value.split_once('=') {
+        Some((name, rest)) if !name.is_empty() && !rest.is_empty() => {
+            Ok((name.to_owned(), rest.to_owned()))
+        }
+        _ => Err(format!("{option} wants {form}, not `{value}`").into()),
+    }
+}
+
+fn number<T>(option: &str, least: T, most: T, value: OsString) -> Result<T, lexopt::Error>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let value = value.to_string_lossy();
+    let number = value
+        .parse()
+        .ok()
+        .filter(|number| (&least..=&most).contains(&number));
+    number.ok_or_else(|| {
+        format!("{option} wants a whole number from {least} to {most}, not `{value}`").into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Options {
+        match parse(arguments.iter().map(OsString::from)) {
+            Ok(Request::Serve(options)) => options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(arguments: &[&str], message: &str) {
+        let error = parse(arguments.iter().map(OsString::from)).expect_err("it is refused");
+        assert_eq!(error.to_string(), message);
+    }
+
+    #[test]
+    fn without_arguments_the_two_functions_are_served() {
+        let functions = options(&[]).functions;
+        let expected = [("web", "http"), ("migrations", "migrate")];
+        assert_eq!(
+            functions,
+            expected.map(|(name, handler)| (name.into(), handler.into()))
+        );
+    }
+
+    #[test]
+    fn invocations_keep_their_order_and_their_equal_signs() {
+        let arguments = ["--invoke", r#"web={"a":"="}"#, "--invoke=migrations=2"];
+        let invocations = options(&arguments).invocations;
+        assert_eq!(
+            invocations[0],
+            ("web".to_owned(), r#"{"a":"="}"#.to_owned())
+        );
+        assert_eq!(invocations[1], ("migrations".to_owned(), "2".to_owned()));
+    }
+
+    #[test]
+    fn a_wrong_option_is_named_with_what_is_right() {
+        refused(
+            &["--port", "x"],
+            "--port wants a whole number from 0 to 65535, not `x`",
+        );
+        refused(
+            &["--timeout", "0"],
+            "--timeout wants a whole number from 1 to 900, not `0`",
+        );
+        refused(
+            &["--function", "web"],
+            "--function wants NAME=HANDLER, not `web`",
+        );
+        refused(
+            &["--invoke", "a=1"],
+            "--invoke: no function `a`; there are: web, migrations",
+        );
+        refused(
+            &["--function=a=b", "--function=a=c"],
+            "--function: there is more than one `a`",
+        );
+        refused(&["--speed"], "invalid option '--speed'");
+        refused(&["postgres", "--port=1"], "invalid option '--port'");
+    }
+}

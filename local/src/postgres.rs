@@ -1,0 +1,92 @@
+//! A private Postgres: a real server on a free port, with data that survives a restart.
+//!
+//! Needs neither root nor an installed Postgres. Knows nothing of functions.
+
+mod account;
+mod binaries;
+mod cluster;
+mod download;
+
+use crate::Result;
+use account::{Account, Place};
+use binaries::Binaries;
+use cluster::Cluster;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The database of the default environment.
+const DATABASE: &str = "plain_lambda_development";
+
+/// A running server. Dropping it stops it.
+pub struct Postgres {
+    url: String,
+    cluster: Cluster,
+    /// Held as long as the server is ours; the kernel lets go of it however we end.
+    _lock: File,
+}
+
+impl Postgres {
+    /// Starts the server that lives in `dir`, and writes its URL to `dir/url`.
+    ///
+    /// What is missing is made first: the directory, the cluster, and, by a download of 12 MB,
+    /// Postgres itself. An error if another `local` runs on this directory.
+    pub fn start(dir: &Path) -> Result<Postgres> {
+        let failed = |cause| format!("failed to use `{}`: {cause}", dir.display());
+        fs::create_dir_all(dir).map_err(failed)?;
+        let dir = dir.canonicalize().map_err(failed)?;
+        let lock = lock(&dir)?;
+        let account = Account::of_postgres()?;
+        let place = Place::of(&dir, account.as_ref())?;
+        let binaries = Binaries::find(&place)?;
+        let cluster = Cluster::open(binaries, &place.data, account)?;
+        let password = cluster.prepare(DATABASE)?;
+        let port = cluster.start()?;
+        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{DATABASE}");
+        write_secret(&dir.join("url"), &url)?;
+        Ok(Postgres {
+            url,
+            cluster,
+            _lock: lock,
+        })
+    }
+
+    /// With the password: for the functions, not for the log.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Err(error) = self.cluster.stop() {
+            eprintln!("{error}");
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<File> {
+    let failed =
+        |cause: &dyn std::fmt::Display| format!("failed to use `{}`: {cause}", dir.display());
+    let file = File::create(dir.join("lock")).map_err(|cause| failed(&cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(failed(&"another `local` is running on it").into()),
+        Err(TryLockError::Error(cause)) => Err(failed(&cause).into()),
+    }
+}
+
+/// Writes a file that nobody else may read.
+fn write_secret(path: &Path, secret: &str) -> Result<()> {
+    let failed = |cause| format!("failed to write `{}`: {cause}", path.display());
+    let mut options = OpenOptions::new();
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    let mut file = file.map_err(failed)?;
+    Ok(writeln!(file, "{secret}").map_err(failed)?)
+}

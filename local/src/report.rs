@@ -1,0 +1,80 @@
+//! The platform's own log lines, in the text form that CloudWatch shows.
+//!
+//! Knows nothing of processes. Source: "Log and filter", AWS Lambda Developer Guide.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+/// The memory that functions are told they have; nothing limits them to it here.
+pub const MEMORY_MB: u64 = 128;
+
+/// An invocation begins.
+pub fn start(request_id: &str) {
+    eprintln!("START RequestId: {request_id} Version: $LATEST");
+}
+
+/// An invocation has ended. `init` is the duration of a cold start.
+pub fn end(request_id: &str, duration: Duration, init: Option<Duration>, memory_mb: Option<u64>) {
+    eprintln!("END RequestId: {request_id}");
+    eprintln!("{}", line(request_id, duration, init, memory_mb));
+}
+
+/// An init phase that did not end in `/next`.
+pub fn init_failed(duration: Duration, error_type: &str) {
+    eprintln!(
+        "INIT_REPORT Init Duration: {}\tPhase: init\tStatus: error\tError Type: {error_type}",
+        milliseconds(duration)
+    );
+}
+
+fn line(
+    request_id: &str,
+    duration: Duration,
+    init: Option<Duration>,
+    memory_mb: Option<u64>,
+) -> String {
+    // Lambda bills the init phase of every function since August 2025.
+    let billed = (duration + init.unwrap_or_default())
+        .as_micros()
+        .div_ceil(1000);
+    let mut line = format!(
+        "REPORT RequestId: {request_id}\tDuration: {}\tBilled Duration: {billed} ms\t\
+         Memory Size: {MEMORY_MB} MB",
+        milliseconds(duration)
+    );
+    if let Some(memory) = memory_mb {
+        write!(line, "\tMax Memory Used: {memory} MB").expect("a string takes everything");
+    }
+    if let Some(init) = init {
+        write!(line, "\tInit Duration: {}", milliseconds(init)).expect("a string takes everything");
+    }
+    line
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.2} ms", duration.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cold_start_is_billed_with_its_init() {
+        let duration = Duration::from_micros(1230);
+        let init = Some(Duration::from_micros(4560));
+        assert_eq!(
+            line("id", duration, init, Some(3)),
+            "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 6 ms\tMemory Size: 128 MB\t\
+             Max Memory Used: 3 MB\tInit Duration: 4.56 ms"
+        );
+    }
+
+    #[test]
+    fn a_warm_start_has_no_init_duration() {
+        assert_eq!(
+            line("id", Duration::from_millis(2), None, None),
+            "REPORT RequestId: id\tDuration: 2.00 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! The Runtime API, as a process on Lambda sees it: paths, headers, statuses, on may_minihttp.
+//!
+//! One address for one environment at a time, so `AWS_LAMBDA_RUNTIME_API` is plain `host:port` and
+//! it is known who calls. Decides nothing: `environment` says what is allowed.
+//! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and the statuses of
+//! aws-lambda-runtime-interface-emulator.
+
+use crate::environment::{Environment, Handed, Refusal};
+use crate::invocation::{MAX_PAYLOAD, error};
+use may::sync::Mutex;
+use may_minihttp::{HttpService, HttpServiceFactory, Request, Response};
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// One coroutine's stack, in machine words: may's default of 32 KB is too small for JSON in a
+/// debug build.
+const STACK_WORDS: usize = 64 * 1024;
+
+/// One Runtime API address. Environments live behind it one after the other.
+pub struct RuntimeApi {
+    /// Where it listens.
+    pub address: SocketAddr,
+    environment: Mutex<Option<Arc<Environment>>>,
+}
+
+impl RuntimeApi {
+    /// Listens on a free port of the loopback interface, for as long as `local` runs.
+    pub fn start() -> io::Result<Arc<RuntimeApi>> {
+        may::config().set_stack_size(STACK_WORDS);
+        // may_minihttp does not tell which port it got, so it is not asked for port 0.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let environment = Mutex::new(None);
+        let api = Arc::new(RuntimeApi {
+            address,
+            environment,
+        });
+        // Dropping the handle leaves the server running.
+        drop(Connections(api.clone()).start(address)?);
+        Ok(api)
+    }
+
+    /// The environment behind this address, dead or alive.
+    pub fn environment(&self) -> Option<Arc<Environment>> {
+        self.environment
+            .lock()
+            .expect("no holder of this lock panics")
+            .clone()
+    }
+
+    /// Puts a new environment behind this address. A connection that is made meanwhile waits, so
+    /// it is never taken for the predecessor's.
+    pub fn replace(
+        &self,
+        start: impl FnOnce() -> io::Result<Arc<Environment>>,
+    ) -> io::Result<Arc<Environment>> {
+        let mut current = self
+            .environment
+            .lock()
+            .expect("no holder of this lock panics");
+        let environment = start()?;
+        *current = Some(environment.clone());
+        Ok(environment)
+    }
+}
+
+struct Connections(Arc<RuntimeApi>);
+
+impl HttpServiceFactory for Connections {
+    type Service = Connection;
+
+    fn new_service(&self, _id: usize) -> Connection {
+        Connection {
+            environment: self.0.environment(),
+        }
+    }
+}
+
+/// A connection belongs to the environment that was current when it was made: what a dead process
+/// has left in it cannot reach the successor.
+struct Connection {
+    environment: Option<Arc<Environment>>,
+}
+
+impl HttpService for Connection {
+    fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
+        let call = Call::read(request);
+        match (&self.environment, call) {
+            (Some(environment), Ok(call)) => call.serve(environment, response),
+            (None, Ok(_)) => Status::GONE.write(response),
+            (_, Err(status)) => status.write(response),
+        }
+        Ok(())
+    }
+}
+
+enum Call {
+    Next,
+    Response(String, Option<Vec<u8>>),
+    Error(String, Option<Vec<u8>>),
+    InitError(Option<Vec<u8>>),
+}
+
+impl Call {
+    /// Reads the whole request: may_minihttp takes what is left of it for the next one.
+    fn read(request: Request) -> Result<Call, Status> {
+        let path = request.path().to_owned();
+        let get = request.method() == "GET";
+        let post = request.method() == "POST";
+        let chunked = header(&request, "transfer-encoding").is_some();
+        let length = header(&request, "content-length").map_or(Some(0), |value| value.parse().ok());
+        let body = match length {
+            Some(length) if !chunked => read(request, length)?,
+            _ => return Err(Status::LENGTH_REQUIRED),
+        };
+        let path = path
+            .strip_prefix("/2018-06-01/runtime/")
+            .ok_or(Status::NOT_FOUND)?;
+        let segments: Vec<&str> = path.split('/').collect();
+        match segments[..] {
+            ["invocation", "next"] if get => Ok(Call::Next),
+            ["invocation", id, "response"] if post => Ok(Call::Response(id.to_owned(), body)),
+            ["invocation", id, "error"] if post => Ok(Call::Error(id.to_owned(), body)),
+            ["init", "error"] if post => Ok(Call::InitError(body)),
+            ["invocation", "next"]
+            | ["invocation", _, "response" | "error"]
+            | ["init", "error"] => Err(Status::METHOD_NOT_ALLOWED),
+            _ => Err(Status::NOT_FOUND),
+        }
+    }
+
+    fn serve(self, environment: &Environment, response: &mut Response) {
+        let outcome = match self {
+            Call::Next => match environment.next() {
+                Ok(handed) => return write_event(&handed, response),
+                Err(refusal) => Err(refusal),
+            },
+            Call::Response(id, Some(body)) => environment.answer(&id, Ok(body)),
+            Call::Error(id, Some(body)) => environment.answer(&id, Err(body)),
+            Call::InitError(Some(body)) => environment.fail_init(body),
+            Call::Response(id, None) | Call::Error(id, None) => {
+                let message = format!("Response payload size exceeded {MAX_PAYLOAD} bytes.");
+                let too_large = error("Function.ResponseSizeTooLarge", &message);
+                match environment.answer(&id, Err(too_large)) {
+                    Ok(()) => return Status::TOO_LARGE.write(response),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Call::InitError(None) => return Status::TOO_LARGE.write(response),
+        };
+        match outcome {
+            Ok(()) => {
+                response
+                    .status_code(202, "Accepted")
+                    .header("Content-Type: application/json");
+                response.body(r#"{"status":"OK"}"#);
+            }
+            Err(Refusal::InvalidStateTransition) => Status::WRONG_STATE.write(response),
+            Err(Refusal::InvalidRequestId) => Status::WRONG_ID.write(response),
+            Err(Refusal::Gone) => Status::GONE.write(response),
+        }
+    }
+}
+
+fn header(request: &Request, name: &str) -> Option<String> {
+    let header = request
+        .headers()
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(name))?;
+    Some(String::from_utf8_lossy(header.value).into_owned())
+}
+
+/// The body; none if it is larger than Lambda takes.
+fn read(request: Request, length: usize) -> Result<Option<Vec<u8>>, Status> {
+    // Dropping the reader reads what is left.
+    let mut reader = request.body();
+    if length > MAX_PAYLOAD {
+        return Ok(None);
+    }
+    let mut body = vec![0; length];
+    match reader.read_exact(&mut body) {
+        Ok(()) => Ok(Some(body)),
+        Err(_) => Err(Status::TRUNCATED),
+    }
+}
+
+fn write_event(handed: &Handed, response: &mut Response) {
+    let invocation = &handed.invocation;
+    let left = handed.deadline.saturating_duration_since(Instant::now());
+    let deadline = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        + left;
+    let mut headers = format!(
+        "Content-Type: application/json\r\n\
+         Lambda-Runtime-Aws-Request-Id: {}\r\n\
+         Lambda-Runtime-Deadline-Ms: {}\r\n\
+         Lambda-Runtime-Invoked-Function-Arn: {}\r\n\
+         Lambda-Runtime-Trace-Id: {}",
+        invocation.request_id,
+        deadline.as_millis(),
+        invocation.function_arn,
+        invocation.trace_id,
+    );
+    if let Some(context) = &invocation.client_context {
+        headers.push_str("\r\nLambda-Runtime-Client-Context: ");
+        headers.extend(context.chars().filter(|character| !character.is_control()));
+    }
+    // may_minihttp takes static headers only: some 300 bytes an invocation are the price.
+    response.header(Box::leak(headers.into_boxed_str()));
+    response.body_vec(invocation.event.clone());
+}
+
+struct Status {
+    code: usize,
+    reason: &'static str,
+    body: &'static str,
+}
+
+impl Status {
+    const WRONG_ID: Status = Status {
+        code: 400,
+        reason: "Bad Request",
+        body: r#"{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}"#,
+    };
+    const TRUNCATED: Status = Status {
+        code: 400,
+        reason: "Bad Request",
+        body: r#"{"errorMessage":"Truncated request","errorType":"TruncatedHTTPRequest"}"#,
+    };
+    const WRONG_STATE: Status = Status {
+        code: 403,
+        reason: "Forbidden",
+        body: r#"{"errorMessage":"State transition is not allowed","errorType":"InvalidStateTransition"}"#,
+    };
+    const NOT_FOUND: Status = Status {
+        code: 404,
+        reason: "Not Found",
+        body: r#"{"errorMessage":"No such path in the Runtime API","errorType":"NotFound"}"#,
+    };
+    const METHOD_NOT_ALLOWED: Status = Status {
+        code: 405,
+        reason: "Method Not Allowed",
+        body: r#"{"errorMessage":"Wrong method","errorType":"MethodNotAllowed"}"#,
+    };
+    const GONE: Status = Status {
+        code: 410,
+        reason: "Gone",
+        body: r#"{"errorMessage":"This connection has no environment any more","errorType":"Gone"}"#,
+    };
+    const LENGTH_REQUIRED: Status = Status {
+        code: 411,
+        reason: "Length Required",
+        body: r#"{"errorMessage":"A Content-Length is required here","errorType":"LengthRequired"}"#,
+    };
+    const TOO_LARGE: Status = Status {
+        code: 413,
+        reason: "Request Entity Too Large",
+        body: r#"{"errorMessage":"Exceeded maximum allowed payload size","errorType":"RequestEntityTooLarge"}"#,
+    };
+
+    fn write(&self, response: &mut Response) {
+        response
+            .status_code(self.code, self.reason)
+            .header("Content-Type: application/json");
+        response.body(self.body);
+    }
+}

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what the tests need and the project does not build into target/tools: AWS's Runtime
+# Interface Emulator, the AWS CLI and, where no Docker engine runs, podman with stand-ins for the
+# base images. Pinned, checked by hash, and quick when all of it is there.
+set -eu
+cd "$(dirname "$0")/../.."
+tools=$PWD/target/tools
+mkdir -p "$tools"
+
+fail() {
+    echo "$1" >&2
+    exit 1
+}
+
+# Whether what a requirements file asks for is there; the copy of the file is the proof.
+installed() {
+    cmp -s "tests/tools/$1.txt" "$tools/$1.txt"
+}
+
+[ "$(uname -s)" = Linux ] || fail "the tests need Linux: the Runtime Interface Emulator is a Linux program"
+
+if ! installed awscli; then
+    echo "installing the AWS CLI into target/tools" >&2
+    rm -rf "$tools/awscli"
+    python3 -m venv "$tools/awscli" ||
+        fail "failed to make a Python environment: apt-get install python3-venv, or dnf install python3"
+    "$tools/awscli/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
+        --require-hashes --requirement tests/tools/awscli.txt
+    cp tests/tools/awscli.txt "$tools/"
+fi
+
+if ! installed aws-lambda-rie; then
+    echo "installing the Runtime Interface Emulator into target/tools" >&2
+    case "$(uname -m)" in
+        x86_64) machine=x86_64 ;;
+        aarch64) machine=arm64 ;;
+        *) fail "there is no Runtime Interface Emulator for $(uname -m)" ;;
+    esac
+    rm -rf "$tools/wheel"
+    "$tools/awscli/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+        --only-binary=:all: --require-hashes --requirement tests/tools/aws-lambda-rie.txt \
+        --dest "$tools/wheel"
+    python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel"
+    install -m 755 "$tools/wheel/samcli/local/rapid/aws-lambda-rie-$machine" "$tools/aws-lambda-rie"
+    rm -rf "$tools/wheel"
+    cp tests/tools/aws-lambda-rie.txt "$tools/"
+fi
+
+docker info >/dev/null 2>&1 || tests/tools/podman.sh

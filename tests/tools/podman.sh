@@ -1,0 +1,66 @@
+#!/bin/sh
+# Prepares podman, for machines where no Docker engine runs and the base images' registries may
+# not be reached: a store of its own under target/tools/podman, and stand-ins that bear the base
+# images' real names.
+set -eu
+cd "$(dirname "$0")/../.."
+podman=$PWD/target/tools/podman
+mkdir -p "$podman"
+
+if ! command -v podman >/dev/null || ! command -v runc >/dev/null; then
+    install="apt-get install --yes --no-install-recommends podman runc netavark aardvark-dns"
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "no container engine: start Docker, or install podman ($install)" >&2
+        exit 1
+    fi
+    echo "installing podman" >&2
+    apt-get update >/dev/null
+    $install >/dev/null
+fi
+
+cat >"$podman/storage.conf" <<END
+[storage]
+driver = "overlay"
+graphroot = "$podman/storage"
+runroot = "$podman/run"
+END
+
+# Works in a sandbox too: no rights to raise limits, cgroups of version 1, no journal.
+cat >"$podman/run.conf" <<END
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+END
+
+# The builder's stand-in is empty: it borrows this machine's compilers and tool chain.
+rustup=${RUSTUP_HOME:-$HOME/.rustup}
+cargo=${CARGO_HOME:-$HOME/.cargo}
+mkdir -p "$cargo/registry"
+volumes=$(printf '"%s", ' /usr:/usr:ro /bin:/bin:ro /lib:/lib:ro /etc/ssl:/etc/ssl:ro \
+    /etc/alternatives:/etc/alternatives:ro "$rustup:/rustup:ro" "$cargo/bin:/cargo/bin:ro" \
+    "$cargo/registry:/cargo/registry")
+[ ! -e /lib64 ] || volumes="$volumes\"/lib64:/lib64:ro\", "
+sed "s|^\[containers\]|&\nvolumes = [$volumes]|" "$podman/run.conf" >"$podman/build.conf"
+
+export CONTAINERS_CONF="$podman/run.conf" CONTAINERS_STORAGE_CONF="$podman/storage.conf"
+
+stand_in() {
+    podman image exists "$1" || podman build --quiet --tag "$1" - >/dev/null
+}
+
+stand_in docker.io/library/rust:1.95-slim-bookworm <<'END'
+FROM scratch
+ENV PATH=/cargo/bin:/usr/bin:/bin CARGO_HOME=/cargo RUSTUP_HOME=/rustup
+WORKDIR /tmp
+END
+
+# No shell and no library: what runs on it needs none.
+stand_in public.ecr.aws/lambda/provided:al2023 <<'END'
+FROM scratch
+WORKDIR /tmp
+WORKDIR /var/runtime
+WORKDIR /var/task
+END
