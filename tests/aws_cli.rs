@@ -11,7 +11,14 @@ fn invoke(local: &Local, function: &str, event: &str) -> (Output, Value) {
     let (payload, reply) = (dir.path().join("event.json"), dir.path().join("reply.json"));
     fs::write(&payload, event).expect("there is room");
     let output = Command::new(tool("awscli/bin/aws"))
-        .args(["lambda", "invoke", "--region", "local", "--no-sign-request", "--endpoint-url"])
+        .args([
+            "lambda",
+            "invoke",
+            "--region",
+            "local",
+            "--no-sign-request",
+            "--endpoint-url",
+        ])
         .args([local.url(), "--function-name", function, "--payload"])
         .arg(format!("fileb://{}", payload.display()))
         .arg(&reply)
@@ -26,10 +33,15 @@ fn the_aws_cli_invokes_a_function_by_its_name() {
     let database = Database::new();
     let local = Local::start(&database);
     let (output, reply) = invoke(&local, "migrations", r#"{"action":"migrate"}"#);
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let said: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(said["StatusCode"], 200, "{said}");
     assert!(said["FunctionError"].is_null(), "{said}");
-    assert_eq!(reply["applied"].as_array().map(Vec::len), Some(3), "{reply}");
+    assert_eq!(
+        reply["applied"].as_array().map(Vec::len),
+        Some(3),
+        "{reply}"
+    );
     assert!(database.has("customers"));
 }
 
@@ -38,7 +50,8 @@ fn the_aws_cli_sees_that_a_function_failed_and_why() {
     let database = Database::new();
     let local = Local::start(&database);
     let (output, reply) = invoke(&local, "migrations", r#"{"action":"destroy"}"#);
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let said: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
     assert_eq!(said["FunctionError"], "Unhandled", "{said}");
     assert_eq!(reply["errorType"], "Function.UnknownAction", "{reply}");
 }
@@ -49,6 +62,12 @@ fn the_aws_cli_is_told_when_there_is_no_such_function() {
     let local = Local::start(&database);
     let (output, _) = invoke(&local, "nobody", "{}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains("ResourceNotFoundException"), "{said}");
-    assert!(said.contains("nobody") && said.contains("migrations"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("ResourceNotFoundException"),
+        "{said}"
+    );
+    assert!(
+        said.contains("nobody") && said.contains("migrations"),
+        "{said}"
+    );
 }

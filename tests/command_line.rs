@@ -7,13 +7,21 @@ use std::process::{Command, Output, Stdio};
 
 fn command(database: &Database) -> Command {
     let mut command = Command::new(bootstrap());
-    command.env_remove("AWS_LAMBDA_RUNTIME_API").env_remove("_HANDLER");
-    command.env("DATABASE_URL", database.url()).env("MIGRATIONS_DIR", migrations());
+    command
+        .env_remove("AWS_LAMBDA_RUNTIME_API")
+        .env_remove("_HANDLER");
+    command
+        .env("DATABASE_URL", database.url())
+        .env("MIGRATIONS_DIR", migrations());
     command
 }
 
 fn finish(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("it runs");
     let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
     (status.code(), text(stdout), text(stderr))
 }
@@ -21,8 +29,7 @@ fn finish(command: &mut Command) -> (Option<i32>, String, String) {
 #[test]
 fn an_event_as_an_argument_is_handled_and_its_reply_printed() {
     let database = Database::new();
-    let (code, out, err) =
-        finish(command(&database).args(["migrate", r#"{"action":"migrate"}"#]));
+    let (code, out, err) = finish(command(&database).args(["migrate", r#"{"action":"migrate"}"#]));
     assert_eq!(code, Some(0), "{err}");
     let reply: Value = serde_json::from_str(&out).expect("the reply is JSON");
     assert_eq!(reply["applied"].as_array().map(Vec::len), Some(3));
@@ -33,10 +40,15 @@ fn an_event_as_an_argument_is_handled_and_its_reply_printed() {
 fn an_event_is_read_from_standard_input_when_it_is_not_given() {
     let database = Database::new();
     let mut command = command(&database);
-    command.arg("migrate").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+        .arg("migrate")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child = command.spawn().expect("it starts");
     let mut input = child.stdin.take().expect("it is piped");
-    input.write_all(br#"{"action":"status"}"#).expect("it reads");
+    input
+        .write_all(br#"{"action":"status"}"#)
+        .expect("it reads");
     drop(input);
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success());
@@ -47,7 +59,12 @@ fn an_event_is_read_from_standard_input_when_it_is_not_given() {
 #[test]
 fn a_failure_exits_with_1_and_prints_no_reply() {
     let database = Database::new();
-    for arguments in [["migrate", "{}"], ["migrate", "{"], ["nothing", "{}"], ["http", "{}"]] {
+    for arguments in [
+        ["migrate", "{}"],
+        ["migrate", "{"],
+        ["nothing", "{}"],
+        ["http", "{}"],
+    ] {
         let (code, out, err) = finish(command(&database).args(arguments));
         assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
         assert!(err.starts_with("failed to "), "{err}");
@@ -60,7 +77,10 @@ fn without_arguments_or_with_help_it_says_how_it_is_used() {
     for arguments in [&[][..], &["--help"], &["-h"]] {
         let (code, out, _) = finish(command(&database).args(arguments));
         assert_eq!(code, Some(0));
-        assert!(out.contains("Usage: bootstrap HANDLER") && out.contains("http, migrate"), "{out}");
+        assert!(
+            out.contains("Usage: bootstrap HANDLER") && out.contains("http, migrate"),
+            "{out}"
+        );
     }
     let (code, _, err) = finish(command(&database).args(["migrate", "{}", "more"]));
     assert_eq!(code, Some(2));

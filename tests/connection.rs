@@ -17,9 +17,18 @@ fn check_fails_at_once(url: &str, says: &str) {
     let database = Database::new();
     let local = Local::with(&database).env("DATABASE_URL", url).start();
     let started = Instant::now();
-    let error = local.invoke("migrations", STATUS).expect_err("it cannot connect");
-    assert!(started.elapsed() < AT_ONCE, "it took {:?}", started.elapsed());
-    assert_eq!(error["errorType"], "Function.DatabaseUnavailable", "{error}");
+    let error = local
+        .invoke("migrations", STATUS)
+        .expect_err("it cannot connect");
+    assert!(
+        started.elapsed() < AT_ONCE,
+        "it took {:?}",
+        started.elapsed()
+    );
+    assert_eq!(
+        error["errorType"], "Function.DatabaseUnavailable",
+        "{error}"
+    );
     let message = error["errorMessage"].as_str().expect("it is text");
     assert!(message.contains(says), "{message}");
     assert!(!message.contains("wrong-password"), "{message}");
@@ -40,7 +49,10 @@ fn a_refused_connection_fails_at_once() {
 
 #[test]
 fn a_missing_database_fails_at_once() {
-    check_fails_at_once(&Cluster::get().url("no_such"), "database \"no_such\" does not exist");
+    check_fails_at_once(
+        &Cluster::get().url("no_such"),
+        "database \"no_such\" does not exist",
+    );
 }
 
 #[test]
@@ -53,7 +65,9 @@ fn a_silent_server_fails_before_the_deadline() {
         .args(["--timeout", "3"])
         .start();
     for _ in 0..2 {
-        let error = local.invoke("migrations", STATUS).expect_err("nobody answers");
+        let error = local
+            .invoke("migrations", STATUS)
+            .expect_err("nobody answers");
         let message = error["errorMessage"].as_str().expect("it is text");
         assert!(message.contains("no answer within"), "{message}");
     }
@@ -72,7 +86,9 @@ fn a_connection_that_died_in_a_freeze_is_replaced_unseen() {
     let local = Local::start(&database);
     assert_eq!(local.get("/").0, 200);
     let environment = local.frozen();
-    wait_for("Postgres to end the idle session", || (database.sessions() == 0).then_some(()));
+    wait_for("Postgres to end the idle session", || {
+        (database.sessions() == 0).then_some(())
+    });
     let (status, page) = local.get("/");
     assert_eq!(status, 200, "{page}");
     assert_eq!(local.frozen(), environment, "the same process reconnected");
@@ -100,7 +116,9 @@ fn the_parts_name_the_database_with_the_environments_suffix() {
     let (port, name) = rest.split_once('/').expect("it has a port");
     let stem = format!("{name}_parts");
     let mut admin = Cluster::get().admin();
-    admin.batch_execute(&format!("CREATE DATABASE {stem}_test")).expect("the administrator may");
+    admin
+        .batch_execute(&format!("CREATE DATABASE {stem}_test"))
+        .expect("the administrator may");
     let local = Local::with(&database)
         .env("DATABASE_URL", "")
         .env("DB_USER", user)
@@ -113,27 +131,44 @@ fn the_parts_name_the_database_with_the_environments_suffix() {
     assert_eq!(status, 200, "{page}");
     assert!(page.contains(&format!("{stem}_test")), "{page}");
     drop(local);
-    admin.batch_execute(&format!("DROP DATABASE {stem}_test WITH (FORCE)")).expect("it is ours");
+    admin
+        .batch_execute(&format!("DROP DATABASE {stem}_test WITH (FORCE)"))
+        .expect("it is ours");
 }
 
 #[test]
 fn tls_is_verified_against_ones_own_root_and_nothing_less() {
     let authority = secure(&["localhost"]);
     let database = Database::new();
-    let url = database.url().replace("127.0.0.1", "localhost") + "?sslmode=require&channel_binding=require";
+    let url = database.url().replace("127.0.0.1", "localhost")
+        + "?sslmode=require&channel_binding=require";
     let check = |url: &str, roots: &str| {
-        let local =
-            Local::with(&database).env("DATABASE_URL", url).env("DB_SSLROOTCERT", roots).start();
+        let local = Local::with(&database)
+            .env("DATABASE_URL", url)
+            .env("DB_SSLROOTCERT", roots)
+            .start();
         local.invoke("migrations", STATUS)
     };
-    let own = authority.path().to_str().expect("temporary paths are UTF-8");
+    let own = authority
+        .path()
+        .to_str()
+        .expect("temporary paths are UTF-8");
     check(&url, own).expect("the certificate is its authority's and for this name");
     let refused = |url: &str, roots: &str, says: &str| {
         let error = check(url, roots).expect_err("it cannot be trusted");
-        assert!(error["errorMessage"].as_str().is_some_and(|text| text.contains(says)), "{error}");
+        assert!(
+            error["errorMessage"]
+                .as_str()
+                .is_some_and(|text| text.contains(says)),
+            "{error}"
+        );
     };
     refused(&url, "", "UnknownIssuer");
-    refused(&url.replace("localhost", "127.0.0.1"), own, "not valid for name");
+    refused(
+        &url.replace("localhost", "127.0.0.1"),
+        own,
+        "not valid for name",
+    );
     refused(&url, "/no/such/file.pem", "DB_SSLROOTCERT");
 }
 
@@ -149,18 +184,32 @@ fn secure(names: &[&str]) -> tempfile::NamedTempFile {
     let server = server.signed_by(&key, &authority).expect("it is complete");
 
     let mut admin = Cluster::get().admin();
-    let dir: String = admin.query_one("SHOW data_directory", &[]).expect("it may").get(0);
+    let dir: String = admin
+        .query_one("SHOW data_directory", &[])
+        .expect("it may")
+        .get(0);
     let owner = fs::metadata(&dir).expect("the cluster is on this machine");
-    for (file, text) in [("server.crt", server.pem()), ("server.key", key.serialize_pem())] {
+    for (file, text) in [
+        ("server.crt", server.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
         let path = Path::new(&dir).join(file);
         fs::write(&path, text).expect("there is room");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
         chown(&path, Some(owner.uid()), Some(owner.gid())).expect("it is ours");
     }
-    admin.batch_execute("ALTER SYSTEM SET ssl = on").expect("the administrator may");
-    admin.batch_execute("SELECT pg_reload_conf()").expect("the administrator may");
+    admin
+        .batch_execute("ALTER SYSTEM SET ssl = on")
+        .expect("the administrator may");
+    admin
+        .batch_execute("SELECT pg_reload_conf()")
+        .expect("the administrator may");
     wait_for("Postgres to take TLS", || {
-        let on: String = Cluster::get().admin().query_one("SHOW ssl", &[]).expect("it may").get(0);
+        let on: String = Cluster::get()
+            .admin()
+            .query_one("SHOW ssl", &[])
+            .expect("it may")
+            .get(0);
         (on == "on").then_some(())
     });
     let file = tempfile::NamedTempFile::new().expect("there is room");

@@ -19,9 +19,14 @@ impl Emulator {
     pub fn start(command: &mut Command, arguments: &[&str]) -> Emulator {
         let (api, front) = (free_port(), free_port());
         command.args(["--runtime-api-address", &format!("127.0.0.1:{api}")]);
-        command.args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{front}")]);
+        command.args([
+            "--runtime-interface-emulator-address",
+            &format!("127.0.0.1:{front}"),
+        ]);
         let program = Program::start(command.args(arguments));
-        wait_for("the emulator to listen", || TcpStream::connect(("127.0.0.1", front)).ok());
+        wait_for("the emulator to listen", || {
+            TcpStream::connect(("127.0.0.1", front)).ok()
+        });
         let url = format!("http://127.0.0.1:{front}/2015-03-31/functions/function/invocations");
         Emulator { program, url }
     }
@@ -36,7 +41,10 @@ impl Emulator {
         let mut response = ureq::post(&self.url).send(event).unwrap_or_else(|error| {
             panic!("{error}\n{}", self.program.log());
         });
-        let body = response.body_mut().read_to_string().expect("the body is whole");
+        let body = response
+            .body_mut()
+            .read_to_string()
+            .expect("the body is whole");
         serde_json::from_str(&body).unwrap_or_else(|_| panic!("no JSON: {body}"))
     }
 }
@@ -46,7 +54,10 @@ fn emulator(database: &Database, handler: &str) -> Emulator {
     let bootstrap = bootstrap.to_str().expect("the checkout's path is UTF-8");
     let mut command = Command::new(tool("aws-lambda-rie"));
     // It hands its whole environment down.
-    command.env_clear().env("DATABASE_URL", database.url()).env("MIGRATIONS_DIR", migrations());
+    command
+        .env_clear()
+        .env("DATABASE_URL", database.url())
+        .env("MIGRATIONS_DIR", migrations());
     Emulator::start(&mut command, &[bootstrap, handler])
 }
 
@@ -64,14 +75,22 @@ fn pages_and_errors_pass_through_awss_emulator() {
     let database = Database::new();
     let emulator = emulator(&database, "http");
     let up = emulator.invoke(&get("/up"));
-    assert_eq!((&up["statusCode"], &up["body"]), (&json!(200), &json!("up\n")));
+    assert_eq!(
+        (&up["statusCode"], &up["body"]),
+        (&json!(200), &json!("up\n"))
+    );
 
     let refused = emulator.invoke(&json!({"Records": []}));
     assert_eq!(refused["errorType"], "Function.UnknownEvent", "{refused}");
 
     let page = emulator.invoke(&get("/"));
     assert_eq!(page["statusCode"], 200);
-    assert!(page["body"].as_str().is_some_and(|body| body.contains("3 pending")), "{page}");
+    assert!(
+        page["body"]
+            .as_str()
+            .is_some_and(|body| body.contains("3 pending")),
+        "{page}"
+    );
 }
 
 #[test]
@@ -79,7 +98,11 @@ fn migrations_pass_through_awss_emulator() {
     let database = Database::new();
     let emulator = emulator(&database, "migrate");
     let applied = emulator.invoke(&json!({"action": "migrate"}));
-    assert_eq!(applied["applied"].as_array().map(Vec::len), Some(3), "{applied}");
+    assert_eq!(
+        applied["applied"].as_array().map(Vec::len),
+        Some(3),
+        "{applied}"
+    );
     let again = emulator.invoke(&json!({"action": "migrate"}));
     assert_eq!(again, json!({"applied": [], "pending": []}));
     let unknown = emulator.invoke(&json!({"action": "x"}));
@@ -109,6 +132,12 @@ fn an_unknown_handler_is_an_init_error_in_awss_emulator_too() {
         .post(&emulator.url)
         .send("{}")
         .expect("the emulator answers");
-    let body = response.body_mut().read_to_string().expect("the body is whole");
-    assert!(body.contains("Runtime.UnknownHandler") && body.contains("http, migrate"), "{body}");
+    let body = response
+        .body_mut()
+        .read_to_string()
+        .expect("the body is whole");
+    assert!(
+        body.contains("Runtime.UnknownHandler") && body.contains("http, migrate"),
+        "{body}"
+    );
 }

@@ -1,6 +1,6 @@
 //! Environments as Lambda has them: kept, frozen, killed, replaced.
 
-use crate::stage::{Database, Local, faulty, state, signal, wait_for};
+use crate::stage::{Database, Local, faulty, signal, state, wait_for};
 use serde_json::json;
 
 fn faulty_local(database: &Database) -> Local {
@@ -14,20 +14,36 @@ fn faulty_local(database: &Database) -> Local {
 fn a_panic_is_reported_and_the_loop_continues() {
     let database = Database::new();
     let local = faulty_local(&database);
-    let first = local.invoke("faulty", r#"{"do":"echo"}"#).expect("it echoes");
-    let error = local.invoke("faulty", r#"{"do":"panic"}"#).expect_err("it panics");
+    let first = local
+        .invoke("faulty", r#"{"do":"echo"}"#)
+        .expect("it echoes");
+    let error = local
+        .invoke("faulty", r#"{"do":"panic"}"#)
+        .expect_err("it panics");
     assert_eq!(error["errorType"], "Function.Panic");
     let message = error["errorMessage"].as_str().expect("it is text");
-    assert!(message.contains("tests/faulty.rs:") && message.contains("on demand"), "{message}");
-    let after = local.invoke("faulty", r#"{"do":"echo"}"#).expect("it echoes");
+    assert!(
+        message.contains("tests/faulty.rs:") && message.contains("on demand"),
+        "{message}"
+    );
+    let after = local
+        .invoke("faulty", r#"{"do":"echo"}"#)
+        .expect("it echoes");
     assert_eq!(after["pid"], first["pid"], "the same process goes on");
-    assert_eq!(local.log().matches("on demand").count(), 1, "logged once: {}", local.log());
+    assert_eq!(
+        local.log().matches("on demand").count(),
+        1,
+        "logged once: {}",
+        local.log()
+    );
 }
 
 #[test]
 fn a_failure_is_reported_with_its_kind_its_words_and_its_causes() {
     let database = Database::new();
-    let error = faulty_local(&database).invoke("faulty", r#"{"do":"fail"}"#).expect_err("it fails");
+    let error = faulty_local(&database)
+        .invoke("faulty", r#"{"do":"fail"}"#)
+        .expect_err("it fails");
     assert_eq!(
         error,
         json!({
@@ -42,10 +58,16 @@ fn a_failure_is_reported_with_its_kind_its_words_and_its_causes() {
 fn an_environment_that_exits_is_replaced() {
     let database = Database::new();
     let local = faulty_local(&database);
-    let first = local.invoke("faulty", r#"{"do":"echo"}"#).expect("it echoes");
-    let error = local.invoke("faulty", r#"{"do":"exit"}"#).expect_err("it exits");
+    let first = local
+        .invoke("faulty", r#"{"do":"echo"}"#)
+        .expect("it echoes");
+    let error = local
+        .invoke("faulty", r#"{"do":"exit"}"#)
+        .expect_err("it exits");
     assert_eq!(error["errorType"], "Runtime.ExitError", "{error}");
-    let second = local.invoke("faulty", r#"{"do":"echo"}"#).expect("a new one echoes");
+    let second = local
+        .invoke("faulty", r#"{"do":"echo"}"#)
+        .expect("a new one echoes");
     assert_ne!(first["pid"], second["pid"]);
 }
 
@@ -67,27 +89,43 @@ fn an_environment_that_is_killed_while_it_waits_is_replaced_unseen() {
 fn an_environment_that_takes_too_long_is_killed_and_replaced() {
     let database = Database::new();
     let local = faulty_local(&database);
-    let error = local.invoke("faulty", r#"{"do":"hang"}"#).expect_err("it takes too long");
+    let error = local
+        .invoke("faulty", r#"{"do":"hang"}"#)
+        .expect_err("it takes too long");
     let message = error["errorMessage"].as_str().expect("it is text");
-    assert!(message.contains("Task timed out after 2.00 seconds"), "{message}");
-    local.invoke("faulty", r#"{"do":"echo"}"#).expect("a new one echoes");
+    assert!(
+        message.contains("Task timed out after 2.00 seconds"),
+        "{message}"
+    );
+    local
+        .invoke("faulty", r#"{"do":"echo"}"#)
+        .expect("a new one echoes");
 }
 
 #[test]
 fn an_unknown_handler_is_an_init_error_that_names_the_known_ones() {
     let database = Database::new();
-    let local = Local::with(&database).args(["--function", "web=htttp"]).start();
-    let error = local.invoke("web", "{}").expect_err("there is no such handler");
+    let local = Local::with(&database)
+        .args(["--function", "web=htttp"])
+        .start();
+    let error = local
+        .invoke("web", "{}")
+        .expect_err("there is no such handler");
     assert_eq!(error["errorType"], "Runtime.UnknownHandler", "{error}");
     let message = error["errorMessage"].as_str().expect("it is text");
-    assert!(message.contains("`htttp`") && message.contains("http, migrate"), "{message}");
+    assert!(
+        message.contains("`htttp`") && message.contains("http, migrate"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_wrong_setting_is_an_init_error_that_says_what_it_may_be() {
     let database = Database::new();
     let local = Local::with(&database).env("APP_ENV", "staging").start();
-    let error = local.invoke("web", "{}").expect_err("there is no such environment");
+    let error = local
+        .invoke("web", "{}")
+        .expect_err("there is no such environment");
     assert_eq!(error["errorType"], "Function.InvalidSettings", "{error}");
 }
 
@@ -113,7 +151,9 @@ fn nothing_stays_behind_when_local_is_interrupted_or_killed() {
         } else {
             assert!(local.interrupt().success());
         }
-        wait_for("the environment to end", || state(environment).is_empty().then_some(()));
+        wait_for("the environment to end", || {
+            state(environment).is_empty().then_some(())
+        });
     }
 }
 
@@ -126,14 +166,24 @@ fn reports_are_printed_as_lambda_prints_them() {
     assert_eq!(local.get("/up").0, 200);
     let reports = wait_for("two reports", || {
         let log = local.log();
-        let reports: Vec<String> =
-            log.lines().filter(|line| line.starts_with("REPORT ")).map(str::to_string).collect();
+        let reports: Vec<String> = log
+            .lines()
+            .filter(|line| line.starts_with("REPORT "))
+            .map(str::to_string)
+            .collect();
         (reports.len() == 2).then_some(reports)
     });
     assert!(reports[0].contains("\tInit Duration: "), "{reports:?}");
     assert!(!reports[1].contains("\tInit Duration: "), "{reports:?}");
-    for part in ["\tDuration: ", "\tBilled Duration: ", "\tMemory Size: 128 MB"] {
-        assert!(reports.iter().all(|report| report.contains(part)), "{part} {reports:?}");
+    for part in [
+        "\tDuration: ",
+        "\tBilled Duration: ",
+        "\tMemory Size: 128 MB",
+    ] {
+        assert!(
+            reports.iter().all(|report| report.contains(part)),
+            "{part} {reports:?}"
+        );
     }
     assert_eq!(local.log().matches("START RequestId: ").count(), 2);
     assert_eq!(local.log().matches("END RequestId: ").count(), 2);

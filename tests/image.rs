@@ -1,1 +1,204 @@
-//! To come.
+//! `make image`, and the image as Lambda runs it: read-only, as a stranger, without rights.
+
+use crate::emulator::{Emulator, get};
+use crate::stage::{Database, root, run, said, tool};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+const IMAGE: &str = "plain-lambda-test";
+const BASE: &str = "public.ecr.aws/lambda/provided:al2023";
+
+/// Lambda's `sbx_user1051`.
+const USER: &str = "993:990";
+
+/// A Docker engine where one runs, else podman as `tests/tools/podman.sh` prepared it.
+fn engine() -> &'static str {
+    static ENGINE: OnceLock<&str> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let docker = Command::new("docker").arg("info").output();
+        if docker.is_ok_and(|output| output.status.success()) {
+            "docker"
+        } else {
+            "podman"
+        }
+    })
+}
+
+fn prepared(mut command: Command, configuration: &str) -> Command {
+    if engine() == "podman" {
+        let podman = tool("podman");
+        command
+            .env("CONTAINERS_CONF", podman.join(configuration))
+            .env("CONTAINERS_STORAGE_CONF", podman.join("storage.conf"))
+            .env("BUILDAH_ISOLATION", "chroot");
+    }
+    command
+}
+
+fn container(arguments: &[&str]) -> Command {
+    let mut command = prepared(Command::new(engine()), "run.conf");
+    command.args(arguments);
+    command
+}
+
+/// Runs the image as Lambda does, with a database.
+fn lambda(database: &Database, more: &[&str]) -> Command {
+    let mut command = container(&["run", "--rm", "--interactive", "--network", "host"]);
+    command.args([
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--cap-drop",
+        "all",
+        "--user",
+        USER,
+    ]);
+    command
+        .args(["--env", &format!("DATABASE_URL={}", database.url())])
+        .args(more);
+    command
+}
+
+/// Builds the image; once.
+fn image() -> &'static str {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut make = prepared(Command::new("make"), "build.conf");
+        make.arg("image")
+            .arg(format!("CONTAINER={}", engine()))
+            .arg(format!("IMAGE={IMAGE}"));
+        run(make.current_dir(root()));
+    });
+    IMAGE
+}
+
+/// The paths of all files and folders of an image.
+fn files(image: &str) -> BTreeSet<String> {
+    let id = run(&mut container(&["create", image, "-"]));
+    let id = id.trim();
+    let mut export = container(&["export", id])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let archive = export.stdout.take().expect("it is piped");
+    let listed = run(Command::new("tar").arg("-t").stdin(archive));
+    assert!(export.wait().expect("it ends").success());
+    run(&mut container(&["rm", id]));
+    listed
+        .lines()
+        .map(|path| path.trim_end_matches('/').to_string())
+        .collect()
+}
+
+#[test]
+fn the_image_holds_the_executable_and_the_migrations_and_nothing_else() {
+    let ours: BTreeSet<String> = files(image()).difference(&files(BASE)).cloned().collect();
+    let mut expected: BTreeSet<String> = ["var/runtime/bootstrap", "var/task/migrations"]
+        .map(str::to_string)
+        .into();
+    for file in root()
+        .join("migrations")
+        .read_dir()
+        .expect("the checkout has it")
+    {
+        let name = file
+            .expect("it is readable")
+            .file_name()
+            .into_string()
+            .expect("it is UTF-8");
+        expected.insert(format!("var/task/migrations/{name}"));
+    }
+    assert_eq!(ours, expected);
+}
+
+#[test]
+fn the_image_starts_the_executable_as_the_web_function() {
+    let format = "{{json .Config.Entrypoint}} {{json .Config.Cmd}}";
+    let said = run(&mut container(&[
+        "image",
+        "inspect",
+        "--format",
+        format,
+        image(),
+    ]));
+    assert_eq!(said.trim(), r#"["/var/runtime/bootstrap"] ["http"]"#);
+
+    let size = run(&mut container(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{.Size}}",
+        IMAGE,
+    ]));
+    let base = run(&mut container(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{.Size}}",
+        BASE,
+    ]));
+    let bytes = |text: &str| text.trim().parse::<u64>().expect("a size is a number");
+    println!(
+        "the image adds {} bytes to its base",
+        bytes(&size) - bytes(&base)
+    );
+}
+
+#[test]
+fn the_image_answers_as_the_web_function() {
+    let database = Database::new();
+    let mut command = lambda(&database, &[image()]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut input = child.stdin.take().expect("it is piped");
+    input
+        .write_all(get("/").to_string().as_bytes())
+        .expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}", said(&output));
+    let reply: Value = serde_json::from_slice(&output.stdout).expect("the reply is JSON");
+    assert_eq!(reply["statusCode"], 200, "{reply}");
+    assert!(
+        reply["body"]
+            .as_str()
+            .is_some_and(|page| page.contains("3 pending")),
+        "{reply}"
+    );
+}
+
+#[test]
+fn both_functions_of_the_image_answer_in_awss_emulator() {
+    let database = Database::new();
+    let rie = format!("{}:/rie:ro", tool("aws-lambda-rie").display());
+    let start = |handler: &str| {
+        let mut command = lambda(
+            &database,
+            &["--volume", &rie, "--entrypoint", "/rie", image()],
+        );
+        Emulator::start(&mut command, &["/var/runtime/bootstrap", handler])
+    };
+    let migrations = start("migrate");
+    let applied = migrations.invoke(&json!({"action": "migrate"}));
+    assert_eq!(
+        applied["applied"].as_array().map(Vec::len),
+        Some(3),
+        "{applied}"
+    );
+    let web = start("http");
+    let page = web.invoke(&get("/"));
+    assert_eq!(page["statusCode"], 200, "{page}");
+    assert!(
+        page["body"]
+            .as_str()
+            .is_some_and(|page| page.contains("up to date")),
+        "{page}"
+    );
+}

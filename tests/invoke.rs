@@ -15,8 +15,20 @@ fn an_unknown_action_is_refused_with_the_known_ones() {
     let database = Database::new();
     let local = Local::start(&database);
     let kind = "Function.UnknownAction";
-    check_refused(&local, "migrations", r#"{"action":"destroy"}"#, kind, r#"{"action":"migrate"}"#);
-    check_refused(&local, "migrations", r#"{"action":null}"#, kind, "without an action");
+    check_refused(
+        &local,
+        "migrations",
+        r#"{"action":"destroy"}"#,
+        kind,
+        r#"{"action":"migrate"}"#,
+    );
+    check_refused(
+        &local,
+        "migrations",
+        r#"{"action":null}"#,
+        kind,
+        "without an action",
+    );
     check_refused(&local, "migrations", "[]", kind, "without an action");
 }
 
@@ -25,18 +37,45 @@ fn the_wrong_functions_event_is_refused_with_the_right_function() {
     let database = Database::new();
     let local = Local::start(&database);
     let page = r#"{"version":"2.0","rawPath":"/","requestContext":{"http":{"method":"GET"}}}"#;
-    check_refused(&local, "migrations", page, "Function.UnknownAction", "handler is `http`");
+    check_refused(
+        &local,
+        "migrations",
+        page,
+        "Function.UnknownAction",
+        "handler is `http`",
+    );
     let action = r#"{"action":"migrate"}"#;
-    check_refused(&local, "web", action, "Function.UnknownEvent", "handler is `migrate`");
-    assert!(!database.has("customers"), "the web function migrates nothing");
+    check_refused(
+        &local,
+        "web",
+        action,
+        "Function.UnknownEvent",
+        "handler is `migrate`",
+    );
+    assert!(
+        !database.has("customers"),
+        "the web function migrates nothing"
+    );
 }
 
 #[test]
 fn an_unknown_event_is_refused_with_what_is_accepted() {
     let database = Database::new();
     let local = Local::start(&database);
-    check_refused(&local, "web", r#"{"Records":[]}"#, "Function.UnknownEvent", "payload format 2.0");
-    check_refused(&local, "web", r#"{"version":"1.0"}"#, "Function.UnknownEvent", "rawPath");
+    check_refused(
+        &local,
+        "web",
+        r#"{"Records":[]}"#,
+        "Function.UnknownEvent",
+        "payload format 2.0",
+    );
+    check_refused(
+        &local,
+        "web",
+        r#"{"version":"1.0"}"#,
+        "Function.UnknownEvent",
+        "rawPath",
+    );
 }
 
 #[test]
@@ -46,7 +85,11 @@ fn the_loop_goes_on_after_a_refused_event() {
     check_refused(&local, "web", "{}", "Function.UnknownEvent", "empty object");
     let environment = local.frozen();
     assert_eq!(local.get("/up").0, 200);
-    assert_eq!(local.environments(), [environment], "the same process answered");
+    assert_eq!(
+        local.environments(),
+        [environment],
+        "the same process answered"
+    );
 }
 
 #[test]
@@ -54,7 +97,12 @@ fn an_event_that_is_no_json_reaches_no_function() {
     let database = Database::new();
     let local = Local::start(&database);
     let url = format!("{}/2015-03-31/functions/web/invocations", local.url());
-    let refused = ureq::post(url).send("{\"action\":").expect_err("AWS refuses it too");
+    let refused = ureq::post(url)
+        .send("{\"action\":")
+        .expect_err("AWS refuses it too");
     assert!(matches!(refused, ureq::Error::StatusCode(400)), "{refused}");
-    assert!(local.environments().is_empty(), "no environment was started");
+    assert!(
+        local.environments().is_empty(),
+        "no environment was started"
+    );
 }

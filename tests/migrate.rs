@@ -24,7 +24,9 @@ fn local(database: &Database, dir: &Path) -> Local {
 
 fn versions(list: &Value) -> Vec<&str> {
     let list = list.as_array().expect("it is a list");
-    list.iter().map(|row| row["version"].as_str().expect("it is text")).collect()
+    list.iter()
+        .map(|row| row["version"].as_str().expect("it is text"))
+        .collect()
 }
 
 #[track_caller]
@@ -49,7 +51,9 @@ fn migrate_applies_every_file_in_order_and_then_nothing() {
     assert_eq!(reply["pending"], json!([]));
     assert!(database.has("order_totals"));
 
-    let again = local.invoke("migrations", MIGRATE).expect("nothing is left");
+    let again = local
+        .invoke("migrations", MIGRATE)
+        .expect("nothing is left");
     assert_eq!(again, json!({"applied": [], "pending": []}));
 }
 
@@ -58,10 +62,15 @@ fn versions_are_compared_as_numbers() {
     let database = Database::new();
     let dir = files(&[
         ("10_c.sql", "create table c (id int references b)"),
-        ("9_b.sql", "create table b (id int primary key references a)"),
+        (
+            "9_b.sql",
+            "create table b (id int primary key references a)",
+        ),
         ("0008_a.sql", "create table a (id int primary key)"),
     ]);
-    let reply = local(&database, dir.path()).invoke("migrations", MIGRATE).expect("it applies");
+    let reply = local(&database, dir.path())
+        .invoke("migrations", MIGRATE)
+        .expect("it applies");
     assert_eq!(versions(&reply["applied"]), ["0008", "9", "10"]);
 }
 
@@ -72,7 +81,9 @@ fn status_lists_what_is_applied_and_what_is_pending() {
     let local = local(&database, dir.path());
     local.invoke("migrations", MIGRATE).expect("it applies");
     fs::write(dir.path().join("2_b.sql"), "create table b ()").expect("there is room");
-    let status = local.invoke("migrations", r#"{"action":"status"}"#).expect("it lists");
+    let status = local
+        .invoke("migrations", r#"{"action":"status"}"#)
+        .expect("it lists");
     assert_eq!(versions(&status["applied"]), ["1"]);
     assert_eq!(status["pending"], json!([{"version": "2", "name": "b"}]));
     assert!(!database.has("b"), "status applies nothing");
@@ -90,11 +101,16 @@ fn two_runs_at_once_apply_each_file_once() {
         let runs = [(); 2].map(|()| scope.spawn(|| local.invoke("migrations", MIGRATE)));
         runs.map(|run| run.join().expect("no panic").expect("both succeed"))
     });
-    let mut applied: Vec<_> =
-        replies.iter().map(|reply| versions(&reply["applied"])).collect();
+    let mut applied: Vec<_> = replies
+        .iter()
+        .map(|reply| versions(&reply["applied"]))
+        .collect();
     applied.sort();
     assert_eq!(applied, [vec![], vec!["1", "2"]]);
-    assert!(local.log().contains("waiting for another migration run"), "the second one waited");
+    assert!(
+        local.log().contains("waiting for another migration run"),
+        "the second one waited"
+    );
 }
 
 #[test]
@@ -102,13 +118,20 @@ fn a_run_gives_up_before_its_deadline_and_names_who_holds_the_lock() {
     let database = Database::new();
     let dir = files(&[("1_slow.sql", "select pg_sleep(20)")]);
     let patient = local(&database, dir.path());
-    let hasty = Local::with(&database).migrations(dir.path()).args(["--timeout", "3"]).start();
+    let hasty = Local::with(&database)
+        .migrations(dir.path())
+        .args(["--timeout", "3"])
+        .start();
     thread::scope(|scope| {
         scope.spawn(|| patient.invoke("migrations", MIGRATE));
         wait_for("the first run to hold the lock", || {
             patient.log().contains("applying").then_some(())
         });
-        check_fails(&hasty, "Function.MigrationLocked", &["another run holds it (pid ", "plain-lambda"]);
+        check_fails(
+            &hasty,
+            "Function.MigrationLocked",
+            &["another run holds it (pid ", "plain-lambda"],
+        );
         let mut admin = database.client();
         admin
             .batch_execute(
@@ -125,22 +148,31 @@ fn a_failing_file_stops_the_run_and_leaves_nothing_half_applied() {
     let database = Database::new();
     let dir = files(&[
         ("1_a.sql", "create table a ();"),
-        ("2_b.sql", "create table b ();\n\n  insert into b\n  values (no_such_thing);\n"),
+        (
+            "2_b.sql",
+            "create table b ();\n\n  insert into b\n  values (no_such_thing);\n",
+        ),
         ("3_c.sql", "create table c ();"),
     ]);
     let local = local(&database, dir.path());
-    check_fails(&local, "Function.MigrationFailed", &[
-        "2_b.sql:4:11`",
-        "rolled it back",
-        "column \"no_such_thing\" does not exist",
-        "SQLSTATE 42703",
-    ]);
+    check_fails(
+        &local,
+        "Function.MigrationFailed",
+        &[
+            "2_b.sql:4:11`",
+            "rolled it back",
+            "column \"no_such_thing\" does not exist",
+            "SQLSTATE 42703",
+        ],
+    );
     assert!(database.has("a"));
     assert!(!database.has("b"));
     assert!(!database.has("c"));
 
     fs::write(dir.path().join("2_b.sql"), "create table b ()").expect("there is room");
-    let reply = local.invoke("migrations", MIGRATE).expect("the mended file applies");
+    let reply = local
+        .invoke("migrations", MIGRATE)
+        .expect("the mended file applies");
     assert_eq!(versions(&reply["applied"]), ["2", "3"]);
 }
 
@@ -152,12 +184,16 @@ fn an_error_has_postgress_own_words_and_the_line_of_its_statement() {
         "create table a (id int primary key);\ninsert into a values (1);\n\n\
          insert into a values (1);\n",
     )]);
-    check_fails(&local(&database, dir.path()), "Function.MigrationFailed", &[
-        "1_a.sql:4:1`",
-        "duplicate key value violates unique constraint \"a_pkey\"",
-        "SQLSTATE 23505",
-        "detail: Key (id)=(1) already exists.",
-    ]);
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.MigrationFailed",
+        &[
+            "1_a.sql:4:1`",
+            "duplicate key value violates unique constraint \"a_pkey\"",
+            "SQLSTATE 23505",
+            "detail: Key (id)=(1) already exists.",
+        ],
+    );
 }
 
 #[test]
@@ -170,9 +206,15 @@ fn a_file_that_fails_at_commit_is_not_recorded() {
          insert into b values (1)",
     )]);
     let local = local(&database, dir.path());
-    check_fails(&local, "Function.MigrationFailed", &["1_a.sql`", "SQLSTATE 23503"]);
+    check_fails(
+        &local,
+        "Function.MigrationFailed",
+        &["1_a.sql`", "SQLSTATE 23503"],
+    );
     assert!(!database.has("a"));
-    let status = local.invoke("migrations", r#"{"action":"status"}"#).expect("it lists");
+    let status = local
+        .invoke("migrations", r#"{"action":"status"}"#)
+        .expect("it lists");
     assert_eq!(versions(&status["pending"]), ["1"]);
 }
 
@@ -180,7 +222,11 @@ fn a_file_that_fails_at_commit_is_not_recorded() {
 fn a_file_that_ends_its_transaction_is_refused_before_it_runs() {
     let database = Database::new();
     let dir = files(&[("1_a.sql", "create table a ();\ncommit;\ncreate table b (;")]);
-    check_fails(&local(&database, dir.path()), "Function.MigrationFailed", &["1_a.sql:2:1`", "COMMIT"]);
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.MigrationFailed",
+        &["1_a.sql:2:1`", "COMMIT"],
+    );
     assert!(!database.has("a"));
 }
 
@@ -194,10 +240,11 @@ fn wrong_file_names_and_double_versions_are_all_listed_before_anything_runs() {
         ("README.md", ""),
         ("1_a.down.sql", ""),
     ]);
-    check_fails(&local(&database, dir.path()), "Function.InvalidMigrations", &[
-        "has the version of",
-        "`what.sql` is not named",
-    ]);
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.InvalidMigrations",
+        &["has the version of", "`what.sql` is not named"],
+    );
     assert!(!database.has("a"));
 }
 
@@ -205,17 +252,26 @@ fn wrong_file_names_and_double_versions_are_all_listed_before_anything_runs() {
 fn a_missing_directory_says_which_setting_names_it() {
     let database = Database::new();
     let local = local(&database, Path::new("/no/such/directory"));
-    check_fails(&local, "Function.InvalidMigrations", &["/no/such/directory", "MIGRATIONS_DIR"]);
+    check_fails(
+        &local,
+        "Function.InvalidMigrations",
+        &["/no/such/directory", "MIGRATIONS_DIR"],
+    );
 }
 
 #[test]
 fn a_files_session_settings_do_not_reach_the_next_file_or_the_history() {
     let database = Database::new();
     let dir = files(&[
-        ("1_a.sql", "select set_config('search_path', '', false); create table public.a ()"),
+        (
+            "1_a.sql",
+            "select set_config('search_path', '', false); create table public.a ()",
+        ),
         ("2_b.sql", "create table b ()"),
     ]);
-    let reply = local(&database, dir.path()).invoke("migrations", MIGRATE).expect("it applies");
+    let reply = local(&database, dir.path())
+        .invoke("migrations", MIGRATE)
+        .expect("it applies");
     assert_eq!(versions(&reply["applied"]), ["1", "2"]);
     assert!(database.has("public.b"));
 }
@@ -231,7 +287,9 @@ fn statements_end_where_postgres_ends_them() {
          create rule r as on insert to \"t;\" do also (select 1; select 2);\r\n\
          comment on table \"t;\" is $$;$$",
     )]);
-    let reply = local(&database, dir.path()).invoke("migrations", MIGRATE).expect("it applies");
+    let reply = local(&database, dir.path())
+        .invoke("migrations", MIGRATE)
+        .expect("it applies");
     assert_eq!(versions(&reply["applied"]), ["1"]);
     assert!(database.has("\"t;\""));
 }
@@ -244,8 +302,13 @@ fn the_lock_is_free_after_a_failed_run() {
     check_fails(&first, "Function.MigrationFailed", &["SQLSTATE 22012"]);
     first.frozen();
     fs::write(dir.path().join("1_a.sql"), "select 1").expect("there is room");
-    let second = Local::with(&database).migrations(dir.path()).args(["--timeout", "4"]).start();
-    second.invoke("migrations", MIGRATE).expect("nobody holds the lock");
+    let second = Local::with(&database)
+        .migrations(dir.path())
+        .args(["--timeout", "4"])
+        .start();
+    second
+        .invoke("migrations", MIGRATE)
+        .expect("nobody holds the lock");
 }
 
 #[test]
@@ -253,7 +316,9 @@ fn seed_fills_an_empty_database_and_leaves_any_other_alone() {
     let database = Database::new();
     let local = Local::start(&database);
     let seed = r#"{"action":"seed"}"#;
-    let early = local.invoke("migrations", seed).expect_err("migrations are pending");
+    let early = local
+        .invoke("migrations", seed)
+        .expect_err("migrations are pending");
     assert_eq!(early["errorType"], "Function.MigrationsPending");
 
     local.invoke("migrations", MIGRATE).expect("it applies");
@@ -261,7 +326,11 @@ fn seed_fills_an_empty_database_and_leaves_any_other_alone() {
     assert_eq!(reply["seeded"], true, "{reply}");
     let count = |table: &str| -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
-        database.client().query_one(&query, &[]).expect("it is there").get(0)
+        database
+            .client()
+            .query_one(&query, &[])
+            .expect("it is there")
+            .get(0)
     };
     let rows = count("order_lines");
     assert!(rows > 24 && count("customers") >= 12, "{rows}");
@@ -270,5 +339,8 @@ fn seed_fills_an_empty_database_and_leaves_any_other_alone() {
     assert_eq!(again["seeded"], false, "{again}");
     assert_eq!(count("order_lines"), rows);
     let next = "INSERT INTO orders (customer_id) VALUES (1)";
-    database.client().execute(next, &[]).expect("the next id is free");
+    database
+        .client()
+        .execute(next, &[])
+        .expect("the next id is free");
 }

@@ -12,19 +12,34 @@ fn the_first_page_lists_the_tables_and_the_state_of_the_migrations() {
     assert!(page.contains("There are none yet"), "{page}");
     assert!(page.contains("3 pending"), "{page}");
 
-    local.invoke("migrations", r#"{"action":"migrate"}"#).expect("it applies");
-    local.invoke("migrations", r#"{"action":"seed"}"#).expect("the database is empty");
+    local
+        .invoke("migrations", r#"{"action":"migrate"}"#)
+        .expect("it applies");
+    local
+        .invoke("migrations", r#"{"action":"seed"}"#)
+        .expect("the database is empty");
     let (_, page) = local.get("/");
-    for expected in ["order_lines", "order_totals", "up to date", "create_customers", "3 applied"] {
+    for expected in [
+        "order_lines",
+        "order_totals",
+        "up to date",
+        "create_customers",
+        "3 applied",
+    ] {
         assert!(page.contains(expected), "no {expected} in {page}");
     }
-    assert!(!page.contains("plain_lambda"), "the history is not a table of the user's: {page}");
+    assert!(
+        !page.contains("plain_lambda"),
+        "the history is not a table of the user's: {page}"
+    );
 }
 
 #[test]
 fn up_answers_without_the_database() {
     let database = Database::new();
-    let local = Local::with(&database).env("DATABASE_URL", "postgres://u@127.0.0.1:1/d").start();
+    let local = Local::with(&database)
+        .env("DATABASE_URL", "postgres://u@127.0.0.1:1/d")
+        .start();
     let (status, body) = local.get("/up");
     assert_eq!((status.as_u16(), body.as_str()), (200, "up\n"));
 }
@@ -65,8 +80,14 @@ fn head_has_the_headers_of_get_and_no_body() {
         let mut response = local.response("HEAD", path);
         assert_eq!(response.status(), 200);
         let get = local.response("GET", path);
-        assert_eq!(response.headers()["content-type"], get.headers()["content-type"]);
-        assert_eq!(response.body_mut().read_to_string().expect("it is empty"), "");
+        assert_eq!(
+            response.headers()["content-type"],
+            get.headers()["content-type"]
+        );
+        assert_eq!(
+            response.body_mut().read_to_string().expect("it is empty"),
+            ""
+        );
     }
 }
 
@@ -86,11 +107,18 @@ fn the_stylesheet_is_kept_by_the_browser_for_ever() {
     let database = Database::new();
     let local = Local::start(&database);
     let (_, page) = local.get("/nowhere");
-    let (_, rest) = page.split_once("href=\"/style-").expect("the page names its stylesheet");
+    let (_, rest) = page
+        .split_once("href=\"/style-")
+        .expect("the page names its stylesheet");
     let (hash, _) = rest.split_once(".css").expect("it is CSS");
     let response = local.response("GET", &format!("/style-{hash}.css"));
     assert_eq!(response.status(), 200);
-    assert_eq!(response.headers()["content-type"], "text/css; charset=utf-8");
-    let cache = response.headers()["cache-control"].to_str().expect("it is ASCII");
+    assert_eq!(
+        response.headers()["content-type"],
+        "text/css; charset=utf-8"
+    );
+    let cache = response.headers()["cache-control"]
+        .to_str()
+        .expect("it is ASCII");
     assert!(cache.contains("immutable"), "{cache}");
 }

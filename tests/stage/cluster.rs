@@ -23,7 +23,10 @@ impl Cluster {
                     .arg(root().join("target/tests/postgres")),
             );
             let url = program.first_line();
-            let cluster = Cluster { url, _program: program };
+            let cluster = Cluster {
+                url,
+                _program: program,
+            };
             cluster.sweep();
             cluster
         })
@@ -44,11 +47,16 @@ impl Cluster {
     fn sweep(&self) {
         let mut admin = self.admin();
         let left = admin
-            .query("SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'", &[])
+            .query(
+                "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'",
+                &[],
+            )
             .expect("the catalogue is readable");
         for row in left {
             let name: String = row.get(0);
-            admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).expect("it is ours");
+            admin
+                .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
+                .expect("it is ours");
         }
     }
 }

@@ -31,8 +31,12 @@ impl Local {
     /// The same, to be changed before it is started.
     pub fn with(database: &Database) -> Options {
         let mut command = Command::new(program::local());
-        command.args(["--port", "0", "--attached", "--bootstrap"]).arg(program::bootstrap());
-        command.env("DATABASE_URL", database.url()).env("APP_ENV", "test");
+        command
+            .args(["--port", "0", "--attached", "--bootstrap"])
+            .arg(program::bootstrap());
+        command
+            .env("DATABASE_URL", database.url())
+            .env("APP_ENV", "test");
         Options { command }.migrations(&migrations())
     }
 
@@ -50,7 +54,10 @@ impl Local {
     #[track_caller]
     pub fn get(&self, path: &str) -> (StatusCode, String) {
         let mut response = self.response("GET", path);
-        let body = response.body_mut().read_to_string().expect("the body is whole");
+        let body = response
+            .body_mut()
+            .read_to_string()
+            .expect("the body is whole");
         (response.status(), body)
     }
 
@@ -62,7 +69,9 @@ impl Local {
             .uri(format!("{}{path}", self.url))
             .body(())
             .expect("a valid request");
-        self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+        self.agent
+            .run(request)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
     /// Invokes a function; `Err` with the error's JSON when it fails.
@@ -71,7 +80,10 @@ impl Local {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.url);
         let mut response = self.agent.post(url).send(event).expect("local answers");
         let failed = response.headers().contains_key("x-amz-function-error");
-        let body = response.body_mut().read_to_string().expect("the body is whole");
+        let body = response
+            .body_mut()
+            .read_to_string()
+            .expect("the body is whole");
         let body: Value = serde_json::from_str(&body).unwrap_or_else(|_| panic!("no JSON: {body}"));
         assert_eq!(response.status(), 200, "{body}");
         if failed { Err(body) } else { Ok(body) }
@@ -79,10 +91,14 @@ impl Local {
 
     /// Its environments' processes.
     pub fn environments(&self) -> Vec<u32> {
-        let output = Command::new("pgrep").args(["-P", &self.program.pid().to_string()]).output();
+        let output = Command::new("pgrep")
+            .args(["-P", &self.program.pid().to_string()])
+            .output();
         let output = output.expect("pgrep is there: install procps");
         let pids = String::from_utf8(output.stdout).expect("pgrep prints numbers");
-        pids.lines().map(|pid| pid.parse().expect("pgrep prints numbers")).collect()
+        pids.lines()
+            .map(|pid| pid.parse().expect("pgrep prints numbers"))
+            .collect()
     }
 
     /// Waits until the one environment is frozen; its process.
@@ -109,7 +125,9 @@ impl Local {
 
 /// A process's state as `ps` shows it; empty when there is none.
 pub fn state(pid: u32) -> String {
-    let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output();
+    let output = Command::new("ps")
+        .args(["-o", "stat=", "-p", &pid.to_string()])
+        .output();
     let output = output.expect("ps is there: install procps");
     String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
@@ -150,7 +168,11 @@ impl Options {
             .allow_non_standard_methods(true)
             .build()
             .into();
-        Local { program, url, agent }
+        Local {
+            program,
+            url,
+            agent,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod program;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, free_port, state};
-pub use program::{Program, bootstrap, faulty, run, signal, tool};
+pub use program::{Program, bootstrap, faulty, run, said, signal, tool};
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -19,7 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The checkout.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ is in the checkout")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ is in the checkout")
 }
 
 /// The project's own migrations.
@@ -35,7 +37,10 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "waited {PATIENCE:?} for {what}"
+        );
         thread::park_timeout(Duration::from_millis(10));
     }
 }

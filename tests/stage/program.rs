@@ -26,7 +26,11 @@ pub fn local() -> PathBuf {
 #[track_caller]
 pub fn tool(path: &str) -> PathBuf {
     let path = root().join("target/tools").join(path);
-    assert!(path.exists(), "`{}` is missing: run `make tools`", path.display());
+    assert!(
+        path.exists(),
+        "`{}` is missing: run `make tools`",
+        path.display()
+    );
     path
 }
 
@@ -39,7 +43,9 @@ fn built(variable: &str) -> PathBuf {
 /// Runs a command to its end; fails the test with all it printed when it fails.
 #[track_caller]
 pub fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}\n{}", said(&output));
     String::from_utf8(output.stdout).expect("programs print UTF-8")
 }
@@ -85,9 +91,17 @@ impl Program {
     pub fn first_line(&mut self) -> String {
         let mut line = String::new();
         let stdout = self.child.stdout.as_mut().expect("it is piped");
-        let mut bytes = stdout.bytes().map_while(Result::ok).take_while(|byte| *byte != b'\n');
+        let mut bytes = stdout
+            .bytes()
+            .map_while(Result::ok)
+            .take_while(|byte| *byte != b'\n');
         line.extend(bytes.by_ref().map(char::from));
-        assert!(!line.is_empty(), "{} ended without a word\n{}", self.name, self.log());
+        assert!(
+            !line.is_empty(),
+            "{} ended without a word\n{}",
+            self.name,
+            self.log()
+        );
         line
     }
 
@@ -108,7 +122,9 @@ impl Program {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> std::process::ExitStatus {
-        super::wait_for("a program to end", || self.child.try_wait().expect("it is our child"))
+        super::wait_for("a program to end", || {
+            self.child.try_wait().expect("it is our child")
+        })
     }
 }
 

@@ -33,6 +33,8 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[network]
+network_backend = "netavark"
 END
 
 # The builder's stand-in is empty: it borrows this machine's compilers and tool chain.
@@ -48,19 +50,20 @@ sed "s|^\[containers\]|&\nvolumes = [$volumes]|" "$podman/run.conf" >"$podman/bu
 export CONTAINERS_CONF="$podman/run.conf" CONTAINERS_STORAGE_CONF="$podman/storage.conf"
 
 stand_in() {
-    podman image exists "$1" || podman build --quiet --tag "$1" - >/dev/null
+    podman image exists "$1" || podman build --quiet --tag "$1" --file - "$2" >/dev/null
 }
 
-stand_in docker.io/library/rust:1.95-slim-bookworm <<'END'
+mkdir -p "$podman/base/tmp" "$podman/base/var/runtime" "$podman/base/var/task"
+chmod 1777 "$podman/base/tmp"
+
+stand_in docker.io/library/rust:1.95-slim-bookworm "$podman/base" <<'END'
 FROM scratch
+COPY tmp /tmp
 ENV PATH=/cargo/bin:/usr/bin:/bin CARGO_HOME=/cargo RUSTUP_HOME=/rustup
-WORKDIR /tmp
 END
 
 # No shell and no library: what runs on it needs none.
-stand_in public.ecr.aws/lambda/provided:al2023 <<'END'
+stand_in public.ecr.aws/lambda/provided:al2023 "$podman/base" <<'END'
 FROM scratch
-WORKDIR /tmp
-WORKDIR /var/runtime
-WORKDIR /var/task
+COPY . /
 END
