@@ -47,7 +47,9 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         out.write_str(&self.message)?;
-        self.causes().iter().try_for_each(|cause| write!(out, ": {cause}"))
+        self.causes()
+            .iter()
+            .try_for_each(|cause| write!(out, ": {cause}"))
     }
 }
 
