@@ -1,9 +1,9 @@
 //! The executables under test and the programs that drive them.
 
 use super::root;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -61,6 +61,7 @@ pub fn said(output: &Output) -> String {
 pub struct Program {
     name: String,
     child: Child,
+    stdout: BufReader<ChildStdout>,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
@@ -75,6 +76,7 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let lines = Arc::new(Mutex::new(Vec::new()));
         let stderr = child.stderr.take().expect("it is piped");
         let kept = Arc::clone(&lines);
@@ -83,26 +85,26 @@ impl Program {
                 kept.lock().expect("no holder panics").push(line);
             }
         });
-        Program { name, child, lines }
+        Program {
+            name,
+            child,
+            stdout,
+            lines,
+        }
     }
 
     /// The first line of its standard output.
     #[track_caller]
     pub fn first_line(&mut self) -> String {
         let mut line = String::new();
-        let stdout = self.child.stdout.as_mut().expect("it is piped");
-        let mut bytes = stdout
-            .bytes()
-            .map_while(Result::ok)
-            .take_while(|byte| *byte != b'\n');
-        line.extend(bytes.by_ref().map(char::from));
+        self.stdout.read_line(&mut line).expect("it prints UTF-8");
         assert!(
             !line.is_empty(),
             "{} ended without a word\n{}",
             self.name,
             self.log()
         );
-        line
+        line.trim_end().to_string()
     }
 
     /// Its process id.
