@@ -46,6 +46,8 @@ pub struct Limits {
 
 struct State {
     phase: Phase,
+    /// How long the init phase took, once it has ended.
+    init: Duration,
     /// The number of the newest `/next`: an older one belongs to a connection that was given up.
     poll: u64,
     /// What the runtime answered, until its caller has taken it.
@@ -58,15 +60,17 @@ enum Phase {
     /// Started, has not asked for an event yet.
     Init,
     /// Running and reserved for one caller, who has an event for it.
-    Ready { init: Duration },
+    Ready,
     /// The event waits for the process to take it.
     Invoked(Arc<Invocation>),
     /// The process has taken the event.
     Running(Arc<Invocation>, Instant),
     /// The process has answered and not asked for more yet.
     Answered { request_id: String, until: Instant },
-    /// Frozen in `/next`.
-    Idle,
+    /// Frozen in `/next`, until it is ended for want of events.
+    Idle { until: Instant },
+    /// Killed because nobody needs it; about to be `Dead`.
+    Ending,
     /// Ended, and reaped; `unserved` if it had taken no event since its last answer.
     Dead {
         status: Option<ExitStatus>,
@@ -104,6 +108,7 @@ impl Environment {
         let environment = Arc::new(Environment {
             state: Mutex::new(State {
                 phase: Phase::Init,
+                init: Duration::ZERO,
                 poll: 0,
                 answer: None,
                 init_error: None,
@@ -115,6 +120,8 @@ impl Environment {
         });
         let watched = environment.clone();
         thread::spawn(move || watched.watch(child));
+        let retired = environment.clone();
+        thread::spawn(move || retired.retire());
         Ok(environment)
     }
 
@@ -133,7 +140,7 @@ impl Environment {
                         None => InitFailure::Exited(status),
                     });
                 }
-                Phase::Ready { init } => return Ok(*init),
+                Phase::Ready => return Ok(state.init),
                 _ if !killed && Instant::now() >= limit => {
                     killed = true;
                     self.process.kill();
@@ -148,15 +155,10 @@ impl Environment {
     pub fn reserve(&self) -> bool {
         let mut state = self.lock();
         match &state.phase {
-            Phase::Idle if state.answer.is_none() && !self.process.has_ended() => {
+            Phase::Idle { .. } if state.answer.is_none() && !self.process.has_ended() => {
                 self.process.thaw();
-                let init = Duration::ZERO;
-                state.phase = Phase::Ready { init };
+                state.phase = Phase::Ready;
                 true
-            }
-            Phase::Answered { until, .. } if Instant::now() >= *until => {
-                self.process.kill();
-                false
             }
             _ => false,
         }
@@ -166,7 +168,7 @@ impl Environment {
     /// for the outcome.
     pub fn run(&self, invocation: &Arc<Invocation>) -> Outcome {
         let mut state = self.lock();
-        if let Phase::Ready { .. } = state.phase {
+        if matches!(state.phase, Phase::Ready) {
             state.phase = Phase::Invoked(invocation.clone());
             self.changed.notify_all();
         }
@@ -206,9 +208,9 @@ impl Environment {
         }
     }
 
-    /// Whether the process has ended.
-    pub fn is_dead(&self) -> bool {
-        matches!(self.lock().phase, Phase::Dead { .. })
+    /// Whether it will never serve again.
+    pub fn is_over(&self) -> bool {
+        matches!(self.lock().phase, Phase::Ending | Phase::Dead { .. })
     }
 
     /// The process's largest resident set in MB, if it can still be told.
@@ -227,6 +229,27 @@ impl Environment {
         }
     }
 
+    /// Ends it when it has been idle for too long, or busy beyond its timeout after its response.
+    ///
+    /// In a thread, because may 0.3.51 loses timed waits of coroutines.
+    fn retire(&self) {
+        let mut state = self.lock();
+        loop {
+            match state.phase {
+                Phase::Dead { .. } => return,
+                Phase::Idle { until } | Phase::Answered { until, .. } => {
+                    if Instant::now() < until {
+                        state = self.wait_until(state, until);
+                    } else {
+                        self.process.kill();
+                        state.phase = Phase::Ending;
+                    }
+                }
+                _ => state = self.wait(state),
+            }
+        }
+    }
+
     fn watch(&self, mut child: Child) {
         self.process.await_end();
         let mut state = self.lock();
@@ -235,7 +258,7 @@ impl Environment {
         let status = child.wait().ok();
         let unserved = matches!(
             state.phase,
-            Phase::Ready { .. } | Phase::Invoked(_) | Phase::Idle
+            Phase::Ready | Phase::Invoked(_) | Phase::Idle { .. }
         );
         state.phase = Phase::Dead { status, unserved };
         self.changed.notify_all();

@@ -39,7 +39,7 @@ pub struct Function {
     handler: String,
     settings: Arc<Settings>,
     /// None once the function has been ended.
-    places: Mutex<Option<Vec<Arc<RuntimeApi>>>>,
+    runtime_apis: Mutex<Option<Vec<Arc<RuntimeApi>>>>,
 }
 
 /// What the caller gets.
@@ -56,12 +56,12 @@ pub struct Throttled;
 impl Function {
     /// A function without any environment yet.
     pub fn new(name: String, handler: String, settings: Arc<Settings>) -> Function {
-        let places = Mutex::new(Some(Vec::new()));
+        let runtime_apis = Mutex::new(Some(Vec::new()));
         Function {
             name,
             handler,
             settings,
-            places,
+            runtime_apis,
         }
     }
 
@@ -75,9 +75,9 @@ impl Function {
         let request_id = invocation.request_id.clone();
         let answer = loop {
             let answer = match self.environment()? {
-                Place::Warm(environment) => self.run(&environment, &invocation, None),
-                Place::Cold(environment) => Some(self.initialise(&environment, &invocation)),
-                Place::Failed(cause) => Some(Err(self.invalid_entrypoint(&request_id, &cause))),
+                Acquired::Warm(environment) => self.run(&environment, &invocation, None),
+                Acquired::Cold(environment) => Some(self.initialise(&environment, &invocation)),
+                Acquired::Failed(cause) => Some(Err(self.invalid_entrypoint(&request_id, &cause))),
             };
             // None: it had died unseen while it was idle, so nothing was lost.
             if let Some(answer) = answer {
@@ -89,41 +89,46 @@ impl Function {
 
     /// Ends all environments; the function is throttled from now on.
     pub fn end(&self) {
-        let places = self
-            .places
+        let apis = self
+            .runtime_apis
             .lock()
             .expect("no holder of this lock panics")
             .take();
-        for place in places.into_iter().flatten() {
-            if let Some(environment) = place.environment() {
+        for api in apis.into_iter().flatten() {
+            if let Some(environment) = api.environment() {
                 environment.end();
             }
         }
     }
 
     /// An idle environment, else a new one.
-    fn environment(&self) -> Result<Place, Throttled> {
-        let mut places = self.places.lock().expect("no holder of this lock panics");
-        let places = places.as_mut().ok_or(Throttled)?;
+    fn environment(&self) -> Result<Acquired, Throttled> {
+        let mut apis = self
+            .runtime_apis
+            .lock()
+            .expect("no holder of this lock panics");
+        let apis = apis.as_mut().ok_or(Throttled)?;
         let mut vacant = None;
-        for place in places.iter() {
-            match place.environment() {
-                Some(environment) if environment.reserve() => return Ok(Place::Warm(environment)),
-                Some(environment) if !environment.is_dead() => {}
-                _ => vacant = Some(place.clone()),
+        for api in apis.iter() {
+            match api.environment() {
+                Some(environment) if environment.reserve() => {
+                    return Ok(Acquired::Warm(environment));
+                }
+                Some(environment) if !environment.is_over() => {}
+                _ => vacant = Some(api.clone()),
             }
         }
-        if vacant.is_none() && places.len() >= self.settings.max_concurrency {
+        if vacant.is_none() && apis.len() >= self.settings.max_concurrency {
             return Err(Throttled);
         }
-        let started = vacant.map_or_else(RuntimeApi::start, Ok).and_then(|place| {
-            if !places.iter().any(|known| Arc::ptr_eq(known, &place)) {
-                places.push(place.clone());
+        let started = vacant.map_or_else(RuntimeApi::start, Ok).and_then(|api| {
+            if !apis.iter().any(|known| Arc::ptr_eq(known, &api)) {
+                apis.push(api.clone());
             }
-            let mut command = self.command(&place.address.to_string())?;
-            place.replace(|| Environment::start(&mut command, self.settings.limits))
+            let mut command = self.command(&api.address.to_string())?;
+            api.replace(|| Environment::start(&mut command, self.settings.limits))
         });
-        Ok(started.map_or_else(Place::Failed, Place::Cold))
+        Ok(started.map_or_else(Acquired::Failed, Acquired::Cold))
     }
 
     fn initialise(&self, environment: &Environment, invocation: &Arc<Invocation>) -> Answer {
@@ -208,7 +213,7 @@ impl Function {
     }
 }
 
-enum Place {
+enum Acquired {
     Warm(Arc<Environment>),
     Cold(Arc<Environment>),
     Failed(io::Error),

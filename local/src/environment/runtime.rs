@@ -36,13 +36,14 @@ impl Environment {
         let poll = state.poll;
         match &state.phase {
             Phase::Init => {
-                let init = self.started.elapsed();
-                state.phase = Phase::Ready { init };
+                state.init = self.started.elapsed();
+                state.phase = Phase::Ready;
             }
             Phase::Answered { .. } => {
                 // Under the lock, so that it cannot cross the thaw of the next event.
                 self.process.freeze();
-                state.phase = Phase::Idle;
+                let until = Instant::now() + self.limits.idle;
+                state.phase = Phase::Idle { until };
             }
             Phase::Running(invocation, deadline) => {
                 let (invocation, deadline) = (invocation.clone(), *deadline);
@@ -51,15 +52,14 @@ impl Environment {
                     deadline,
                 });
             }
-            Phase::Dead { .. } => return Err(Refusal::Gone),
-            Phase::Ready { .. } | Phase::Invoked(_) | Phase::Idle => {}
+            Phase::Ending | Phase::Dead { .. } => return Err(Refusal::Gone),
+            Phase::Ready | Phase::Invoked(_) | Phase::Idle { .. } => {}
         }
         self.changed.notify_all();
         self.await_event(state, poll)
     }
 
     fn await_event(&self, mut state: MutexGuard<State>, poll: u64) -> Result<Handed, Refusal> {
-        let idle_until = Instant::now() + self.limits.idle;
         loop {
             if state.poll != poll {
                 return Err(Refusal::Gone);
@@ -75,12 +75,7 @@ impl Environment {
                         deadline,
                     });
                 }
-                Phase::Dead { .. } => return Err(Refusal::Gone),
-                Phase::Idle if Instant::now() >= idle_until => {
-                    self.process.kill();
-                    return Err(Refusal::Gone);
-                }
-                Phase::Idle => state = self.wait_until(state, idle_until),
+                Phase::Ending | Phase::Dead { .. } => return Err(Refusal::Gone),
                 _ => state = self.wait(state),
             }
         }
