@@ -8,6 +8,7 @@ mod stage;
 mod aws_cli;
 mod command_line;
 mod connection;
+mod contract;
 mod emulator;
 mod environments;
 mod image;

@@ -2,6 +2,7 @@
 //! tests can still see the runtime meet.
 
 use app::{App, Failure, Invocation, Reply};
+use serde_json::{Value, json};
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -21,9 +22,32 @@ fn handle(_: &App, invocation: &Invocation) -> Result<Reply, Failure> {
         Some("hang") => loop {
             thread::park_timeout(Duration::from_secs(60));
         },
+        Some("context") => Ok(context(invocation).into()),
+        Some("reply") => {
+            let bytes = event["bytes"].as_u64().unwrap_or_default() as usize;
+            let body = format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))).into_bytes();
+            Ok(Reply { body })
+        }
+        Some("log") => {
+            log::info!("filtered");
+            log::warn!("two\nlines");
+            Ok(event.into())
+        }
         _ => {
             event["pid"] = process::id().into();
             Ok(event.into())
         }
     }
+}
+
+/// All that the handler knows beside the event.
+fn context(invocation: &Invocation) -> Value {
+    json!({
+        "remaining_ms": invocation.remaining().map(|left| left.as_millis() as u64),
+        "function_arn": invocation.function_arn,
+        "trace_id": invocation.trace_id,
+        "client_context": invocation.client_context,
+        "cognito_identity": invocation.cognito_identity,
+        "tenant_id": invocation.tenant_id,
+    })
 }

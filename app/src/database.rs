@@ -19,9 +19,6 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Lambda sends an environment one invocation at a time.
-const POOL_SIZE: u32 = 1;
-
 /// Neon takes up to 13 s to wake a sleeping database, and the connection hangs meanwhile.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
@@ -33,6 +30,8 @@ const HANDED_OUT: &str = "only a successful attempt becomes a connection";
 /// The database that the settings name.
 pub struct Database {
     settings: DatabaseSettings,
+    /// A connection for each invocation that is handled at the same time: one on Lambda.
+    connections: usize,
     /// Made by the first invocation that needs it.
     pool: Mutex<Option<Pool<Connector>>>,
 }
@@ -42,11 +41,17 @@ pub struct Connection(PooledConnection<Connector>);
 
 impl Database {
     /// Connects to nothing yet.
-    pub fn new(settings: DatabaseSettings) -> Database {
+    pub fn new(settings: DatabaseSettings, connections: usize) -> Database {
         Database {
             settings,
+            connections,
             pool: Mutex::new(None),
         }
+    }
+
+    /// Closes the connections that nobody uses, and forgets the pool.
+    pub fn disconnect(&self) {
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// A working connection: the one of the last invocation, or a new one.
@@ -62,7 +67,7 @@ impl Database {
         };
         let Ok(attempt) = pool.get_timeout(limit) else {
             // The pool's one thread may hang in this attempt for ever; a new pool has a new one.
-            *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.disconnect();
             return Err(unavailable(
                 &self.settings,
                 format!("no answer within {limit:.1?}"),
@@ -82,7 +87,7 @@ impl Database {
         let config = address::config(&self.settings)?;
         let tls = tls::connector(self.settings.root_certificates.as_deref())?;
         let made = Pool::builder()
-            .max_size(POOL_SIZE)
+            .max_size(u32::try_from(self.connections).unwrap_or(u32::MAX))
             .min_idle(Some(0))
             // Both would need a reaper's thread, and a frozen process has no use for one.
             .idle_timeout(None)

@@ -31,12 +31,21 @@ pub struct App {
 
 impl App {
     /// Reads the settings; opens nothing, so that it costs next to nothing before the first event.
+    /// `concurrency` is how many invocations will be handled at once.
     ///
     /// # Errors
     /// `Function.InvalidSettings`, naming the variable and what it may be.
-    pub fn new(variable: &dyn Fn(&str) -> Option<String>) -> Result<App, Failure> {
+    pub fn new(
+        variable: &dyn Fn(&str) -> Option<String>,
+        concurrency: usize,
+    ) -> Result<App, Failure> {
         let settings = Settings::read(variable)?;
-        let database = Database::new(settings.database.clone());
+        let database = Database::new(settings.database.clone(), concurrency);
         Ok(App { settings, database })
+    }
+
+    /// Closes the connections that nobody uses; the next invocation opens new ones.
+    pub fn disconnect(&self) {
+        self.database.disconnect();
     }
 }

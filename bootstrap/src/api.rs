@@ -4,16 +4,16 @@
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide.
 
 mod one_write;
+mod report;
 
 use app::{Failure, Invocation, Reply};
-use serde_json::json;
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
-use ureq::http::{Response, StatusCode};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use ureq::http::{HeaderValue, Response, StatusCode};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
-const VERSION: &str = "2018-06-01";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 const DEADLINE_MS: &str = "lambda-runtime-deadline-ms";
@@ -23,15 +23,24 @@ const CLIENT_CONTEXT: &str = "lambda-runtime-client-context";
 const COGNITO_IDENTITY: &str = "lambda-runtime-cognito-identity";
 const TENANT_ID: &str = "lambda-runtime-aws-tenant-id";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_CAUSE: &str = "lambda-runtime-function-xray-error-cause";
+const EXTENSION_NAME: &str = "lambda-extension-name";
+const EXTENSION_ID: &str = "lambda-extension-identifier";
 
-/// A reply is taken by the machine we run on; one that takes this long will never be.
+/// What a POST may take. It only crosses the machine, and nothing is frozen before it is answered.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An event is at most 6 MiB and a little; ureq's own limit of 10 MB is above it.
-/// Small buffers, because ureq touches all of both before the first byte is sent.
+/// Small, because ureq touches all of both buffers before the first byte is sent.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// The Runtime API of this environment.
+/// The largest reply that Lambda takes: 6 MiB and a little (`MaxPayloadSize` in AWS's emulator).
+/// An event is not larger, and ureq's own limit of a body is 10 MB.
+const REPLY_BYTES: usize = 6 * 1024 * 1024 + 100;
+
+/// cargo-lambda answers `/next` at once with 204 while it has no event.
+const NO_EVENT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The Runtime API of this environment, over one connection.
 pub struct Api {
     agent: Agent,
     base: String,
@@ -42,7 +51,7 @@ pub struct Received<'api> {
     api: &'api Api,
     invocation: Invocation,
     /// A nonce of this attempt, to be echoed.
-    invocation_id: Option<String>,
+    invocation_id: Option<HeaderValue>,
 }
 
 /// Why the process has to end.
@@ -68,104 +77,215 @@ impl Api {
             // The process is frozen between invocations; the connection outlives that.
             .max_idle_age(Duration::from_secs(24 * 60 * 60))
             .build();
+        let agent = Agent::with_parts(config, one_write::connector(), DefaultResolver::default());
         Api {
-            agent: Agent::with_parts(config, one_write::connector(), DefaultResolver::default()),
-            base: format!("http://{address}/{VERSION}/runtime"),
+            agent,
+            base: format!("http://{address}"),
         }
     }
 
     /// Waits, without any timeout, for the next invocation: the process may be frozen meanwhile.
     ///
     /// # Errors
-    /// Every error ends the process: a runtime that cannot ask has nothing left to do.
+    /// When there will be none: the API is gone, or refuses.
     pub fn next(&self) -> Result<Received<'_>, Fatal> {
-        let fatal =
-            |cause: &dyn fmt::Display| Fatal(format!("failed to get the next invocation: {cause}"));
-        let url = format!("{}/invocation/next", self.base);
-        let mut response = self.agent.get(url).call().map_err(|error| fatal(&error))?;
-        let event = response
-            .body_mut()
-            .read_to_vec()
-            .map_err(|error| fatal(&error))?;
-        if response.status() != StatusCode::OK {
-            return Err(fatal(&refusal(response.status(), &event)));
+        loop {
+            let (response, event) = self
+                .wait_for("/2018-06-01/runtime/invocation/next", &[])
+                .map_err(|cause| cause.context("failed to get the next invocation"))?;
+            match response.status() {
+                StatusCode::OK => return self.receive(&response, event),
+                StatusCode::NO_CONTENT => thread::sleep(NO_EVENT_PAUSE),
+                status => {
+                    let refusal = Fatal(refusal(status, &event));
+                    return Err(refusal.context("failed to get the next invocation"));
+                }
+            }
         }
-        let Some(request_id) = header(&response, REQUEST_ID) else {
-            return Err(fatal(&"it came without a request id"));
+    }
+
+    /// SnapStart: waits until the snapshot that is taken now is restored.
+    ///
+    /// # Errors
+    /// When the API is gone, or refuses.
+    pub fn restore_next(&self) -> Result<(), Fatal> {
+        let what = "failed to wait for the restore";
+        let (response, body) = self
+            .wait_for("/2018-06-01/runtime/restore/next", &[])
+            .map_err(|cause| cause.context(what))?;
+        match response.status() {
+            StatusCode::OK => Ok(()),
+            status => Err(Fatal(refusal(status, &body)).context(what)),
+        }
+    }
+
+    /// Reports that this environment cannot serve; the process ends next, for the reason returned.
+    pub fn init_error(&self, failure: Failure) -> Fatal {
+        self.end("/2018-06-01/runtime/init/error", failure)
+    }
+
+    /// SnapStart: the same after the restore.
+    pub fn restore_error(&self, failure: Failure) -> Fatal {
+        self.end("/2018-06-01/runtime/restore/error", failure)
+    }
+
+    /// Registers an internal extension that wants no events: an environment with an extension gets
+    /// SIGTERM before SIGKILL ("Lambda execution environment lifecycle", AWS Lambda Developer
+    /// Guide). Returns its identifier, for `await_shutdown`.
+    ///
+    /// # Errors
+    /// When there is no such API, or it refuses.
+    pub fn register_extension(&self) -> Result<HeaderValue, Fatal> {
+        let what = "failed to register for SIGTERM";
+        let name = HeaderValue::from_static("plain-lambda");
+        let (response, body) = self
+            .send(
+                "/2020-01-01/extension/register",
+                &[(EXTENSION_NAME, name)],
+                br#"{"events":[]}"#,
+            )
+            .map_err(|cause| cause.context(what))?;
+        match response.headers().get(EXTENSION_ID) {
+            Some(id) if response.status().is_success() => Ok(id.clone()),
+            _ => Err(Fatal(refusal(response.status(), &body)).context(what)),
+        }
+    }
+
+    /// Waits for an event that the extension does not want, for ever: only then is its init over.
+    pub fn await_shutdown(&self, extension: HeaderValue) {
+        let _ = self.wait_for(
+            "/2020-01-01/extension/event/next",
+            &[(EXTENSION_ID, extension)],
+        );
+    }
+
+    fn receive(&self, response: &Response<Body>, event: Vec<u8>) -> Result<Received<'_>, Fatal> {
+        let Some(request_id) = header(response, REQUEST_ID) else {
+            let message = "failed to get the next invocation: it came without a request id";
+            return Err(Fatal(message.to_string()));
         };
-        let deadline = header(&response, DEADLINE_MS)
+        let deadline = header(response, DEADLINE_MS)
             .and_then(|millis| millis.parse().ok())
-            .map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
+            .map(|millis| UNIX_EPOCH + Duration::from_millis(millis))
+            // cargo-lambda's deadlines are in 1970.
+            .filter(|deadline| *deadline > SystemTime::now());
         let invocation = Invocation {
             event,
             request_id,
             deadline,
-            function_arn: header(&response, FUNCTION_ARN),
-            trace_id: header(&response, TRACE_ID),
-            client_context: header(&response, CLIENT_CONTEXT),
-            cognito_identity: header(&response, COGNITO_IDENTITY),
-            tenant_id: header(&response, TENANT_ID),
+            function_arn: header(response, FUNCTION_ARN),
+            trace_id: header(response, TRACE_ID),
+            client_context: header(response, CLIENT_CONTEXT),
+            cognito_identity: header(response, COGNITO_IDENTITY),
+            tenant_id: header(response, TENANT_ID),
         };
-        let invocation_id = header(&response, INVOCATION_ID);
+        let invocation_id = response.headers().get(INVOCATION_ID);
         Ok(Received {
             api: self,
             invocation,
-            invocation_id,
+            invocation_id: invocation_id.filter(|id| !id.is_empty()).cloned(),
         })
     }
 
-    /// Reports that this environment cannot serve; the process ends next.
-    ///
-    /// # Errors
-    /// When the report itself fails.
-    pub fn init_error(&self, failure: &Failure) -> Result<(), Fatal> {
-        self.post(
-            "/init/error",
-            Some(failure.kind()),
-            None,
-            &error_body(failure),
-        )
+    /// A GET that may wait for ever. Asked again once, on a new connection, when the connection
+    /// that was kept turns out to be stale: until it is answered, asking twice is asking once.
+    fn wait_for(
+        &self,
+        path: &str,
+        headers: &[(&str, HeaderValue)],
+    ) -> Result<(Response<Body>, Vec<u8>), Fatal> {
+        let get = || -> Result<_, ureq::Error> {
+            let mut request = self.agent.get(format!("{}{path}", self.base));
+            for (name, value) in headers {
+                request = request.header(*name, value);
+            }
+            let mut response = request.call()?;
+            // Read to the end, or the connection cannot be used again.
+            let body = response.body_mut().read_to_vec()?;
+            Ok((response, body))
+        };
+        let answer = match get() {
+            Err(ureq::Error::Io(stale)) => {
+                log::debug!("asking {path} again: {stale}");
+                get()
+            }
+            answer => answer,
+        };
+        answer.map_err(|error| Fatal(error.to_string()))
+    }
+
+    /// A POST, never repeated: whether the other side has acted on it is not known.
+    fn send(
+        &self,
+        path: &str,
+        headers: &[(&str, HeaderValue)],
+        body: &[u8],
+    ) -> Result<(Response<Body>, Vec<u8>), Fatal> {
+        let post = || -> Result<_, ureq::Error> {
+            let mut request = self
+                .agent
+                .post(format!("{}{path}", self.base))
+                .config()
+                .timeout_send_body(Some(POST_TIMEOUT))
+                .timeout_recv_response(Some(POST_TIMEOUT))
+                .timeout_recv_body(Some(POST_TIMEOUT))
+                .build()
+                .content_type("application/json");
+            for (name, value) in headers {
+                request = request.header(*name, value);
+            }
+            let mut response = request.send(body)?;
+            let answer = response.body_mut().read_to_vec()?;
+            Ok((response, answer))
+        };
+        post().map_err(|error| Fatal(error.to_string()))
+    }
+
+    fn fail(
+        &self,
+        path: &str,
+        failure: &Failure,
+        invocation_id: Option<HeaderValue>,
+    ) -> Result<(), Fatal> {
+        let error_type = report::error_type(failure.kind());
+        let value = |text: &str| HeaderValue::from_str(text).expect("the report is ASCII");
+        let mut headers = vec![
+            (ERROR_TYPE, value(error_type)),
+            (ERROR_CAUSE, value(&report::cause(failure))),
+        ];
+        headers.extend(invocation_id.map(|id| (INVOCATION_ID, id)));
+        self.answer(path, &headers, &report::body(failure))
+    }
+
+    fn end(&self, path: &str, failure: Failure) -> Fatal {
+        match self.fail(path, &failure, None) {
+            Ok(()) => Fatal(failure.to_string()),
+            Err(fatal) => fatal.context(&failure.to_string()),
+        }
     }
 
     /// Posts an answer. A refusal is logged and is no error, because the next invocation can
     /// still be served; only "500, non-recoverable state" and a lost API are.
-    fn post(
+    fn answer(
         &self,
         path: &str,
-        error_type: Option<&str>,
-        invocation_id: Option<&str>,
+        headers: &[(&str, HeaderValue)],
         body: &[u8],
     ) -> Result<(), Fatal> {
-        let fatal = |cause: &dyn fmt::Display| Fatal(format!("failed to post {path}: {cause}"));
-        let mut request = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .config()
-            .timeout_send_body(Some(POST_TIMEOUT))
-            .timeout_recv_response(Some(POST_TIMEOUT))
-            .timeout_recv_body(Some(POST_TIMEOUT))
-            .build()
-            .content_type("application/json");
-        if let Some(error_type) = error_type {
-            request = request.header(ERROR_TYPE, error_type);
+        let what = format!("failed to post {path}");
+        let (response, answer) = self
+            .send(path, headers, body)
+            .map_err(|cause| cause.context(&what))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
         }
-        if let Some(invocation_id) = invocation_id {
-            request = request.header(INVOCATION_ID, invocation_id);
+        let refused = Fatal(refusal(status, &answer)).context(&what);
+        if status.is_server_error() {
+            return Err(refused);
         }
-        let mut response = request.send(body).map_err(|error| fatal(&error))?;
-        // Read to the end, or the connection cannot be used again.
-        let answer = response
-            .body_mut()
-            .read_to_vec()
-            .map_err(|error| fatal(&error))?;
-        match response.status() {
-            status if status.is_success() => Ok(()),
-            status if status.is_server_error() => Err(fatal(&refusal(status, &answer))),
-            status => {
-                log::error!("failed to post {path}: {}", refusal(status, &answer));
-                Ok(())
-            }
-        }
+        log::error!("{refused}");
+        Ok(())
     }
 }
 
@@ -175,12 +295,27 @@ impl Received<'_> {
         &self.invocation
     }
 
-    /// Answers with the handler's reply.
+    /// Answers with the handler's reply; with an error, if Lambda would not take it.
     ///
     /// # Errors
     /// When the process has to end.
     pub fn succeed(self, reply: &Reply) -> Result<(), Fatal> {
-        self.answer("response", None, &reply.body)
+        let size = reply.body.len();
+        if size > REPLY_BYTES {
+            let message = format!(
+                "failed to answer: the reply has {size} bytes, and Lambda takes {REPLY_BYTES}"
+            );
+            let failure = Failure::new("Function.ResponseSizeTooLarge", message);
+            log::error!("{failure}");
+            return self.fail(&failure);
+        }
+        let path = self.path("response");
+        let headers: Vec<_> = self
+            .invocation_id
+            .map(|id| (INVOCATION_ID, id))
+            .into_iter()
+            .collect();
+        self.api.answer(&path, &headers, &reply.body)
     }
 
     /// Answers that the handler failed.
@@ -188,13 +323,21 @@ impl Received<'_> {
     /// # Errors
     /// When the process has to end.
     pub fn fail(self, failure: &Failure) -> Result<(), Fatal> {
-        self.answer("error", Some(failure.kind()), &error_body(failure))
+        self.api
+            .fail(&self.path("error"), failure, self.invocation_id)
     }
 
-    fn answer(self, what: &str, error_type: Option<&str>, body: &[u8]) -> Result<(), Fatal> {
-        let path = format!("/invocation/{}/{what}", self.invocation.request_id);
-        self.api
-            .post(&path, error_type, self.invocation_id.as_deref(), body)
+    fn path(&self, what: &str) -> String {
+        format!(
+            "/2018-06-01/runtime/invocation/{}/{what}",
+            self.invocation.request_id
+        )
+    }
+}
+
+impl Fatal {
+    fn context(self, what: &str) -> Fatal {
+        Fatal(format!("{what}: {}", self.0))
     }
 }
 
@@ -212,19 +355,6 @@ fn header(response: &Response<Body>, name: &str) -> Option<String> {
 }
 
 fn refusal(status: StatusCode, body: &[u8]) -> String {
-    format!(
-        "the Runtime API answered {}: {}",
-        status.as_u16(),
-        String::from_utf8_lossy(body)
-    )
-}
-
-fn error_body(failure: &Failure) -> Vec<u8> {
-    json!({
-        "errorMessage": failure.to_string(),
-        "errorType": failure.kind(),
-        "stackTrace": failure.causes(),
-    })
-    .to_string()
-    .into_bytes()
+    let body = String::from_utf8_lossy(body);
+    format!("the Runtime API answered {}: {body}", status.as_u16())
 }

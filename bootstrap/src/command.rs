@@ -4,25 +4,21 @@
 //! Knows nothing of the Runtime API.
 
 use crate::runtime;
-use app::{App, Failure, Handler, Invocation};
+use app::{Failure, Handler, Invocation};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 /// Handles the event that the arguments give; 0 when the handler succeeds, 1 when it fails,
 /// 2 when the arguments are wrong.
-pub fn run(
-    handlers: &[(&str, Handler)],
-    arguments: &[String],
-    app: impl Fn() -> Result<App, Failure>,
-) -> ExitCode {
+pub fn run(handlers: &[(&str, Handler)], arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] | ["--help" | "-h" | "help"] => {
             print!("{}", usage(handlers));
             ExitCode::SUCCESS
         }
-        [handler] => report(read_event().and_then(|event| handle(handlers, handler, event, app))),
-        [handler, event] => report(handle(handlers, handler, event.into(), app)),
+        [handler] => report(read_event().and_then(|event| handle(handlers, handler, event))),
+        [handler, event] => report(handle(handlers, handler, event.into())),
         _ => {
             eprintln!(
                 "too many arguments: quote the event as one\n\n{}",
@@ -56,19 +52,14 @@ invocations instead.
     )
 }
 
-fn handle(
-    handlers: &[(&str, Handler)],
-    name: &str,
-    event: Vec<u8>,
-    app: impl Fn() -> Result<App, Failure>,
-) -> Result<Vec<u8>, Failure> {
+fn handle(handlers: &[(&str, Handler)], name: &str, event: Vec<u8>) -> Result<Vec<u8>, Failure> {
     let handler = runtime::find(handlers, name)?;
     let invocation = Invocation {
         event,
         request_id: "command-line".into(),
         ..Default::default()
     };
-    runtime::dispatch(handler, &app()?, &invocation).map(|reply| reply.body)
+    runtime::dispatch(handler, &runtime::initialise(1)?, &invocation).map(|reply| reply.body)
 }
 
 fn read_event() -> Result<Vec<u8>, Failure> {

@@ -8,9 +8,11 @@ mod api;
 mod command;
 mod logging;
 mod panics;
+mod platform;
 mod runtime;
 
-use app::{App, Handler};
+use app::Handler;
+use platform::Platform;
 use std::process::ExitCode;
 
 /// Starts the runtime with a table of handlers, and returns the process's exit code when it ends.
@@ -19,17 +21,10 @@ use std::process::ExitCode;
 /// process or the Runtime API is lost. Elsewhere it handles one event and ends.
 pub fn start(handlers: &[(&str, Handler)]) -> ExitCode {
     panics::remember();
-    logging::start(&variable);
+    logging::start(&platform::variable);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(address) = variable("AWS_LAMBDA_RUNTIME_API") else {
-        return command::run(handlers, &arguments, || App::new(&variable));
-    };
-    // Behind the base image's own entrypoint the name is in `_HANDLER`; with ours it is the CMD.
-    let name = variable("_HANDLER").or_else(|| arguments.into_iter().next());
-    runtime::run(&address, handlers, name.as_deref(), || App::new(&variable))
-}
-
-/// An environment variable, where empty means absent.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    match Platform::read() {
+        Some(platform) => runtime::run(&platform, handlers, arguments.first().map(String::as_str)),
+        None => command::run(handlers, &arguments),
+    }
 }

@@ -3,14 +3,22 @@
 //! Follows Lambda's logging controls (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
 //! Knows nothing of what is logged. Source: "Log and filter in Lambda", AWS Lambda Developer Guide.
 
+use app::Invocation;
 use log::{Level, LevelFilter};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Whose records these are.
+#[derive(Default)]
+struct Served {
+    request_id: String,
+    tenant_id: Option<String>,
+}
+
 thread_local! {
-    static REQUEST_ID: RefCell<String> = const { RefCell::new(String::new()) };
+    static SERVED: RefCell<Option<Served>> = const { RefCell::new(None) };
 }
 
 /// Installs the logger; `variable` reads the environment.
@@ -21,22 +29,26 @@ pub fn start(variable: &dyn Fn(&str) -> Option<String>) {
         .filter_level(filter(&level))
         .format(move |out, record| {
             let (level, message) = (record.level(), record.args().to_string());
-            REQUEST_ID.with_borrow(|id| match json {
-                true => writeln!(out, "{}", json_line(level, &message, id)),
-                false => writeln!(out, "{}", text_line(level, &message, id)),
+            SERVED.with_borrow(|served| match json {
+                true => writeln!(out, "{}", json_line(level, &message, served.as_ref())),
+                false => writeln!(out, "{}", text_line(level, &message, served.as_ref())),
             })
         })
         .init();
 }
 
-/// Every record of this thread carries the id until it is cleared.
-pub fn set_request_id(id: &str) {
-    REQUEST_ID.with_borrow_mut(|current| id.clone_into(current));
+/// Every record of this thread carries the invocation's ids until `end`.
+pub fn begin(invocation: &Invocation) {
+    let (request_id, tenant_id) = (invocation.request_id.clone(), invocation.tenant_id.clone());
+    SERVED.set(Some(Served {
+        request_id,
+        tenant_id,
+    }));
 }
 
-/// Ends what `set_request_id` began.
-pub fn clear_request_id() {
-    REQUEST_ID.with_borrow_mut(String::clear);
+/// Ends what `begin` began.
+pub fn end() {
+    SERVED.set(None);
 }
 
 fn filter(level: &str) -> LevelFilter {
@@ -49,20 +61,23 @@ fn filter(level: &str) -> LevelFilter {
     }
 }
 
-fn text_line(level: Level, message: &str, id: &str) -> String {
+fn text_line(level: Level, message: &str, served: Option<&Served>) -> String {
     // CloudWatch makes an event of every line; a carriage return keeps the record in one.
     let message = message.replace('\n', "\r");
-    match id {
-        "" => format!("{level} {message}"),
-        id => format!("{level} RequestId: {id} {message}"),
+    match served {
+        None => format!("{level} {message}"),
+        Some(served) => format!("{level} RequestId: {} {message}", served.request_id),
     }
 }
 
-fn json_line(level: Level, message: &str, id: &str) -> Value {
+fn json_line(level: Level, message: &str, served: Option<&Served>) -> Value {
     let timestamp = rfc3339(SystemTime::now());
     let mut line = json!({"timestamp": timestamp, "level": level.as_str(), "message": message});
-    if !id.is_empty() {
-        line["requestId"] = id.into();
+    if let Some(served) = served {
+        line["requestId"] = served.request_id.as_str().into();
+        if let Some(tenant) = &served.tenant_id {
+            line["tenantId"] = tenant.as_str().into();
+        }
     }
     line
 }
@@ -96,23 +111,27 @@ mod tests {
 
     #[test]
     fn a_record_is_one_line_even_when_its_message_has_several() {
-        assert_eq!(text_line(Level::Warn, "one\ntwo", ""), "WARN one\rtwo");
+        assert_eq!(text_line(Level::Warn, "one\ntwo", None), "WARN one\rtwo");
         assert!(
-            !json_line(Level::Warn, "one\ntwo", "")
+            !json_line(Level::Warn, "one\ntwo", None)
                 .to_string()
                 .contains('\n')
         );
     }
 
     #[test]
-    fn a_record_carries_the_request_id() {
+    fn a_record_carries_the_invocations_ids() {
+        let (request_id, tenant_id) = ("8476a536".to_string(), Some("blue".to_string()));
+        let served = Served {
+            request_id,
+            tenant_id,
+        };
+        let text = text_line(Level::Warn, "slow", Some(&served));
+        assert_eq!(text, "WARN RequestId: 8476a536 slow");
+        let json = json_line(Level::Warn, "slow", Some(&served));
         assert_eq!(
-            text_line(Level::Warn, "slow", "8476a536"),
-            "WARN RequestId: 8476a536 slow"
-        );
-        assert_eq!(
-            json_line(Level::Warn, "slow", "8476a536")["requestId"],
-            "8476a536"
+            (&json["requestId"], &json["tenantId"]),
+            (&"8476a536".into(), &"blue".into())
         );
     }
 

@@ -2,69 +2,58 @@
 //!
 //! Decides when the process ends. Knows neither URLs and statuses (`api`) nor what a handler does.
 
+mod shutdown;
+
 use crate::api::{Api, Fatal};
+use crate::platform::{self, Platform};
 use crate::{logging, panics};
 use app::{App, Failure, Handler, Invocation, Reply};
 use std::process::ExitCode;
+use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
-/// Initialises and serves invocations until the Runtime API is lost or refuses us.
-///
-/// It never returns success: a runtime that stops asking for work has failed.
-pub fn run(
-    address: &str,
-    handlers: &[(&str, Handler)],
-    name: Option<&str>,
-    app: impl Fn() -> Result<App, Failure>,
-) -> ExitCode {
-    let api = Api::new(address);
-    let fatal = match initialise(handlers, name, app) {
-        Ok((handler, app)) => serve(&api, handler, &app),
-        Err(failure) => {
-            log::error!("{failure}");
-            match api.init_error(&failure) {
-                Ok(()) => return ExitCode::FAILURE,
-                Err(fatal) => fatal,
-            }
-        }
+/// How often a loop of Lambda Managed Instances asks again when the Runtime API is gone, and its
+/// first pause, which doubles: as AWS's own runtimes do there.
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why the process ends.
+enum End {
+    /// Nothing more can be served.
+    Lost(Fatal),
+    /// SIGTERM, and all that was begun is answered.
+    Terminated,
+}
+
+/// Initialises and serves invocations until the Runtime API is lost or refuses us, or until
+/// SIGTERM where an orderly end is wanted.
+pub fn run(platform: &Platform, handlers: &[(&str, Handler)], argument: Option<&str>) -> ExitCode {
+    let api = Api::new(&platform.runtime_api);
+    let name = platform.handler.as_deref().or(argument);
+    let initialised = find(handlers, name.unwrap_or_default())
+        .and_then(|handler| Ok((handler, initialise(platform.concurrency)?)));
+    let end = match initialised {
+        Ok((handler, app)) => restore_and_serve(platform, api, handler, app),
+        Err(failure) => End::Lost(api.init_error(failure)),
     };
-    log::error!("{fatal}");
-    ExitCode::FAILURE
-}
-
-fn initialise(
-    handlers: &[(&str, Handler)],
-    name: Option<&str>,
-    app: impl Fn() -> Result<App, Failure>,
-) -> Result<(Handler, App), Failure> {
-    let handler = find(handlers, name.unwrap_or_default())?;
-    let app = panics::catch("the initialisation", app)?;
-    Ok((handler, app))
-}
-
-fn serve(api: &Api, handler: Handler, app: &App) -> Fatal {
-    loop {
-        let received = match api.next() {
-            Ok(received) => received,
-            Err(fatal) => return fatal,
-        };
-        logging::set_request_id(&received.invocation().request_id);
-        let answered = match dispatch(handler, app, received.invocation()) {
-            Ok(reply) => received.succeed(&reply),
-            Err(failure) => {
-                log::error!("{failure}");
-                received.fail(&failure)
-            }
-        };
-        if let Err(fatal) = answered {
-            return fatal;
+    match end {
+        End::Lost(fatal) => {
+            log::error!("{fatal}");
+            ExitCode::FAILURE
         }
-        logging::clear_request_id();
+        End::Terminated => {
+            log::info!("ended in order after SIGTERM");
+            ExitCode::SUCCESS
+        }
     }
 }
 
-/// Runs a handler; its panic is a failure like any other.
-pub fn dispatch(handler: Handler, app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
-    panics::catch("the handler", || handler(app, invocation))
+/// What the handlers share; a panic while it is made is a failure.
+pub fn initialise(concurrency: usize) -> Result<App, Failure> {
+    panics::catch("the initialisation", || {
+        App::new(&platform::variable, concurrency)
+    })
 }
 
 /// Looks a handler up by the name that the function's configuration gives.
@@ -85,5 +74,111 @@ pub fn find(handlers: &[(&str, Handler)], name: &str) -> Result<Handler, Failure
                 ),
             ))
         }
+    }
+}
+
+/// Runs a handler; its panic is a failure like any other.
+pub fn dispatch(handler: Handler, app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
+    panics::catch("the handler", || handler(app, invocation))
+}
+
+fn restore_and_serve(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
+    if !platform.snap_start {
+        return serve_all(platform, api, handler, app);
+    }
+    if let Err(fatal) = api.restore_next() {
+        return End::Lost(fatal);
+    }
+    // Whatever was connected before the snapshot is connected to nobody now.
+    drop(api);
+    let api = Api::new(&platform.runtime_api);
+    let restored = panics::catch("the restore", || {
+        app.disconnect();
+        Ok(())
+    });
+    match restored {
+        Ok(()) => serve_all(platform, api, handler, app),
+        Err(failure) => End::Lost(api.restore_error(failure)),
+    }
+}
+
+/// One loop on this thread; or, where more is asked for, loops on threads of their own, and the
+/// first end is the process's.
+fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
+    let worker = Arc::new(Worker {
+        handler,
+        app,
+        busy: RwLock::new(()),
+    });
+    if platform.concurrency == 1 && !platform.graceful_shutdown {
+        return End::Lost(worker.serve(&api));
+    }
+    let (ended, end) = mpsc::channel();
+    if platform.graceful_shutdown {
+        shutdown::watch(
+            &api,
+            &platform.runtime_api,
+            Arc::clone(&worker),
+            ended.clone(),
+        );
+    }
+    for _ in 0..platform.concurrency {
+        let (worker, ended) = (Arc::clone(&worker), ended.clone());
+        let address = platform.runtime_api.clone();
+        thread::spawn(move || ended.send(End::Lost(worker.serve_patiently(&address))));
+    }
+    end.recv().expect("this function holds a sender itself")
+}
+
+/// What every loop needs.
+struct Worker {
+    handler: Handler,
+    app: App,
+    /// Read-locked while an invocation is handled.
+    busy: RwLock<()>,
+}
+
+impl Worker {
+    fn serve(&self, api: &Api) -> Fatal {
+        loop {
+            let received = match api.next() {
+                Ok(received) => received,
+                Err(fatal) => return fatal,
+            };
+            let _busy = self.busy.read().unwrap_or_else(PoisonError::into_inner);
+            logging::begin(received.invocation());
+            let answered = match dispatch(self.handler, &self.app, received.invocation()) {
+                Ok(reply) => received.succeed(&reply),
+                Err(failure) => {
+                    log::error!("{failure}");
+                    received.fail(&failure)
+                }
+            };
+            if let Err(fatal) = answered {
+                return fatal;
+            }
+            logging::end();
+        }
+    }
+
+    /// Serves over a connection of its own, and asks again for a while when it is lost: the other
+    /// loops may have work that must not be cut off.
+    fn serve_patiently(&self, address: &str) -> Fatal {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let fatal = self.serve(&Api::new(address));
+            if pause > FIRST_PAUSE * 2u32.pow(ATTEMPTS - 1) {
+                return fatal;
+            }
+            log::warn!("{fatal}; asking again in {pause:?}");
+            thread::sleep(pause);
+            pause *= 2;
+        }
+    }
+
+    /// Waits until nothing is being handled, and leaves the database in order.
+    fn finish(&self) {
+        let _idle = self.busy.write().unwrap_or_else(PoisonError::into_inner);
+        self.app.disconnect();
     }
 }

@@ -4,11 +4,13 @@ mod cluster;
 mod database;
 mod local;
 mod program;
+mod runtime_api;
 
 pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, free_port, state};
 pub use program::{Program, bootstrap, faulty, run, said, signal, tool};
+pub use runtime_api::RuntimeApi;
 
 use std::path::{Path, PathBuf};
 use std::thread;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// The shipped executable, as `make test` built it.
 pub fn bootstrap() -> PathBuf {
@@ -63,6 +63,7 @@ pub struct Program {
     child: Child,
     stdout: BufReader<ChildStdout>,
     lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Program {
@@ -80,7 +81,7 @@ impl Program {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let stderr = child.stderr.take().expect("it is piped");
         let kept = Arc::clone(&lines);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 kept.lock().expect("no holder panics").push(line);
             }
@@ -90,6 +91,7 @@ impl Program {
             child,
             stdout,
             lines,
+            reader: Some(reader),
         }
     }
 
@@ -117,9 +119,22 @@ impl Program {
         self.lines.lock().expect("no holder panics").join("\n")
     }
 
+    /// All that it has written to standard error, once it has ended.
+    pub fn whole_log(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it only reads");
+        }
+        self.log()
+    }
+
     /// Sends a signal by its name, as `kill` knows it.
     pub fn signal(&self, name: &str) {
         signal(self.pid(), name);
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_some()
     }
 
     /// Waits for its end.
