@@ -1,18 +1,18 @@
 -- A few weeks of a small workshop, so that the first page is alive.
 
-INSERT INTO customers (name, email, city, created_at) VALUES
-    ('Ada Byrne', 'ada.byrne@northmill.example', 'Cork', '2026-01-05 09:00:00+00'),
-    ('Bram de Wit', 'bram@dewit-tuin.example', 'Utrecht', '2026-01-06 09:07:00+00'),
-    ('Chiara Conti', 'chiara@conti-bros.example', 'Torino', '2026-01-07 09:14:00+00'),
-    ('Dmitri Sokolov', 'd.sokolov@baltic-parts.example', 'Tallinn', '2026-01-08 09:21:00+00'),
-    ('Elena Ruiz', 'elena.ruiz@ruizhijos.example', 'Sevilla', '2026-01-09 09:28:00+00'),
-    ('Farid Haddad', 'farid@haddad-lighting.example', 'Lyon', '2026-01-10 09:35:00+00'),
-    ('Greta Lindqvist', 'greta@lindqvist.example', 'Göteborg', '2026-01-11 09:42:00+00'),
-    ('Hugo O''Neill', 'hugo@oneill-cafe.example', 'Galway', '2026-01-12 09:49:00+00'),
-    ('Ines Carvalho', 'ines@carvalho-arq.example', 'Porto', '2026-01-13 09:56:00+00'),
-    ('Jonas Weber', 'jonas.weber@weberbau.example', 'Leipzig', '2026-01-14 09:03:00+00'),
-    ('Kaja Novak', 'kaja@novak-studio.example', NULL, '2026-01-15 09:10:00+00'),
-    ('Lucie Moreau', 'lucie@moreau-fleurs.example', 'Nantes', '2026-01-16 09:17:00+00');
+INSERT INTO customers (id, name, email, city, created_at) OVERRIDING SYSTEM VALUE VALUES
+    (1, 'Ada Byrne', 'ada.byrne@northmill.example', 'Cork', '2026-01-05 09:00:00+00'),
+    (2, 'Bram de Wit', 'bram@dewit-tuin.example', 'Utrecht', '2026-01-06 09:07:00+00'),
+    (3, 'Chiara Conti', 'chiara@conti-bros.example', 'Torino', '2026-01-07 09:14:00+00'),
+    (4, 'Dmitri Sokolov', 'd.sokolov@baltic-parts.example', 'Tallinn', '2026-01-08 09:21:00+00'),
+    (5, 'Elena Ruiz', 'elena.ruiz@ruizhijos.example', 'Sevilla', '2026-01-09 09:28:00+00'),
+    (6, 'Farid Haddad', 'farid@haddad-lighting.example', 'Lyon', '2026-01-10 09:35:00+00'),
+    (7, 'Greta Lindqvist', 'greta@lindqvist.example', 'Göteborg', '2026-01-11 09:42:00+00'),
+    (8, 'Hugo O''Neill', 'hugo@oneill-cafe.example', 'Galway', '2026-01-12 09:49:00+00'),
+    (9, 'Ines Carvalho', 'ines@carvalho-arq.example', 'Porto', '2026-01-13 09:56:00+00'),
+    (10, 'Jonas Weber', 'jonas.weber@weberbau.example', 'Leipzig', '2026-01-14 09:03:00+00'),
+    (11, 'Kaja Novak', 'kaja@novak-studio.example', NULL, '2026-01-15 09:10:00+00'),
+    (12, 'Lucie Moreau', 'lucie@moreau-fleurs.example', 'Nantes', '2026-01-16 09:17:00+00');
 
 INSERT INTO orders (id, customer_id, status, placed_at, note) OVERRIDING SYSTEM VALUE VALUES
     (1, 4, 'shipped', '2026-01-12 08:00:00+00', NULL),
@@ -40,7 +40,8 @@ INSERT INTO orders (id, customer_id, status, placed_at, note) OVERRIDING SYSTEM 
     (23, 5, 'draft', NULL, NULL),
     (24, 10, 'draft', NULL, NULL);
 
--- The rows brought their own ids; the next order has to come after them.
+-- The rows brought their own ids; the next ones have to come after them.
+SELECT setval(pg_get_serial_sequence('customers', 'id'), (SELECT max(id) FROM customers));
 SELECT setval(pg_get_serial_sequence('orders', 'id'), (SELECT max(id) FROM orders));
 
 INSERT INTO order_lines (order_id, position, product, quantity, price_cents) VALUES

@@ -1,10 +1,13 @@
 //! The connection to Postgres: refused, lost, encrypted.
 
+use crate::stage::proxy::{self, Fault};
 use crate::stage::{Cluster, Database, Local, wait_for};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const STATUS: &str = r#"{"action":"status"}"#;
@@ -93,6 +96,54 @@ fn a_connection_that_died_in_a_freeze_is_replaced_unseen() {
     assert_eq!(status, 200, "{page}");
     assert_eq!(local.frozen(), environment, "the same process reconnected");
     assert!(!local.log().contains("ERROR"), "{}", local.log());
+}
+
+#[test]
+fn a_connection_that_went_mute_in_a_freeze_is_replaced_unseen() {
+    let database = Database::new();
+    let mute = Arc::new(AtomicBool::new(false));
+    let port = proxy::start(database.port(), Fault::Mute(Arc::clone(&mute)));
+    let local = Local::with(&database)
+        .env("DATABASE_URL", &database.url_at(port))
+        .args(["--timeout", "5"])
+        .start();
+    assert_eq!(local.get("/").0, 200);
+    let environment = local.frozen();
+    mute.store(true, Ordering::Relaxed);
+    // Only a connection that was idle for a second is asked.
+    let idle_since = Instant::now();
+    wait_for("a second of idleness", || {
+        (idle_since.elapsed() > Duration::from_millis(1100)).then_some(())
+    });
+    let (status, page) = local.get("/");
+    assert_eq!(status, 200, "{page}");
+    assert_eq!(local.frozen(), environment, "the same process reconnected");
+}
+
+#[test]
+fn a_function_with_one_second_still_connects() {
+    let database = Database::new();
+    let local = Local::with(&database).args(["--timeout", "1"]).start();
+    local
+        .invoke("migrations", STATUS)
+        .expect("Postgres is near");
+}
+
+#[test]
+fn the_log_holds_no_statement_at_any_level() {
+    let database = Database::new();
+    let dir = tempfile::tempdir().expect("there is room");
+    let secret = "create table a (x text default 's3cret')";
+    fs::write(dir.path().join("1_a.sql"), secret).expect("there is room");
+    let local = Local::with(&database)
+        .migrations(dir.path())
+        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .start();
+    local
+        .invoke("migrations", r#"{"action":"migrate"}"#)
+        .expect("it applies");
+    assert!(local.log().contains("applied "), "{}", local.log());
+    assert!(!local.log().contains("s3cret"), "{}", local.log());
 }
 
 #[test]

@@ -70,6 +70,33 @@ fn a_failure_is_posted_with_its_type_its_body_and_its_x_ray_cause() {
 }
 
 #[test]
+fn a_failure_with_a_long_text_is_posted_all_the_same() {
+    let mut api = api();
+    let event = json!({"do": "fail", "why": "制約違反🦀".repeat(2000)});
+    api.hand("a", event.to_string());
+    let error = api.expect_answer("a", "error");
+    assert!(
+        error.json()["errorMessage"]
+            .as_str()
+            .is_some_and(|text| text.contains("🦀"))
+    );
+    check_goes_on(api);
+}
+
+#[test]
+fn an_answer_leaves_in_one_write() {
+    let mut api = api();
+    api.hand("a", ECHO);
+    let bytes = api.one_read();
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) = text.split_once("\r\n\r\n").expect("it has a head");
+    assert!(
+        head.starts_with("POST ") && body.starts_with('{') && body.ends_with('}'),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_panic_is_posted_and_logged_as_one_record_with_its_place() {
     let mut api = api();
     api.hand("a", r#"{"do":"panic"}"#);
@@ -251,7 +278,7 @@ fn an_answer_is_never_posted_twice() {
     let (status, log) = api.end();
     assert_eq!(status.code(), Some(1), "{log}");
     assert!(
-        log.contains("failed to post") && log.contains("/a/response"),
+        log.contains("failed to post `") && log.contains("/a/response`"),
         "{log}"
     );
     assert!(!api.is_called(), "it was posted again");
@@ -445,7 +472,6 @@ fn a_lost_poll_of_managed_instances_is_tried_again_and_then_ends_the_process() {
     let mut second = api.take_connection();
     first.expect_next();
     second.expect_next();
-    first.reply(500, "in a moment");
     first.close();
     let mut again = api.take_connection();
     again.expect_next();

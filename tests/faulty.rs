@@ -17,7 +17,7 @@ fn handle(_: &App, invocation: &Invocation) -> Result<Reply, Failure> {
     match event["do"].as_str() {
         Some("panic") => panic!("on demand"),
         Some("fail") => Err(Failure::new("Function.OnDemand", "failed on demand")
-            .because(std::io::Error::other("it was asked to"))),
+            .because(event["why"].as_str().unwrap_or("it was asked to"))),
         Some("exit") => process::exit(7),
         Some("hang") => loop {
             thread::park_timeout(Duration::from_secs(60));

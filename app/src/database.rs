@@ -61,10 +61,7 @@ impl Database {
     /// once when it refuses, and shortly before the invocation's deadline when it is silent.
     pub fn connection(&self, invocation: &Invocation) -> Result<Connection, Failure> {
         let pool = self.pool()?;
-        let limit = match invocation.remaining() {
-            Some(remaining) => remaining.saturating_sub(ANSWER_MARGIN).min(CONNECT_LIMIT),
-            None => CONNECT_LIMIT,
-        };
+        let limit = limit(invocation);
         let Ok(attempt) = pool.get_timeout(limit) else {
             // The pool's one thread may hang in this attempt for ever; a new pool has a new one.
             self.disconnect();
@@ -74,8 +71,8 @@ impl Database {
             ));
         };
         match &attempt.outcome {
-            Ok(_) => Ok(Connection(attempt)),
-            Err(error) => Err(unavailable(&self.settings, describe(error))),
+            Some(Err(error)) => Err(unavailable(&self.settings, describe(error))),
+            _ => Ok(Connection(attempt)),
         }
     }
 
@@ -100,6 +97,15 @@ impl Database {
     }
 }
 
+/// How long a connection may take: most of the invocation's time, so that some is left to say why
+/// there is none.
+fn limit(invocation: &Invocation) -> Duration {
+    match invocation.remaining() {
+        Some(remaining) => (remaining - ANSWER_MARGIN.min(remaining / 4)).min(CONNECT_LIMIT),
+        None => CONNECT_LIMIT,
+    }
+}
+
 fn unavailable(settings: &DatabaseSettings, cause: String) -> Failure {
     let message = match address::config(settings) {
         Ok(config) => format!(
@@ -115,12 +121,18 @@ impl Deref for Connection {
     type Target = Client;
 
     fn deref(&self) -> &Client {
-        self.0.outcome.as_ref().expect(HANDED_OUT)
+        match &self.0.outcome {
+            Some(Ok(client)) => client,
+            _ => unreachable!("{HANDED_OUT}"),
+        }
     }
 }
 
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut Client {
-        self.0.outcome.as_mut().expect(HANDED_OUT)
+        match &mut self.0.outcome {
+            Some(Ok(client)) => client,
+            _ => unreachable!("{HANDED_OUT}"),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The settings: environment variables, read here and nowhere else. README.md has the table.
+//! The app's settings: environment variables, read here and nowhere else. README.md has the table.
 //!
 //! Reads and checks; opens and connects nothing.
 

@@ -56,7 +56,11 @@ pub struct Received<'api> {
 
 /// Why the process has to end.
 #[derive(Debug)]
-pub struct Fatal(String);
+pub struct Fatal {
+    cause: String,
+    /// `/next` got no answer at all.
+    unanswered: bool,
+}
 
 impl Api {
     /// A client for `AWS_LAMBDA_RUNTIME_API`: `host:port`, or, as cargo-lambda gives it, a URL
@@ -97,7 +101,7 @@ impl Api {
                 StatusCode::OK => return self.receive(&response, event),
                 StatusCode::NO_CONTENT => thread::sleep(NO_EVENT_PAUSE),
                 status => {
-                    let refusal = Fatal(refusal(status, &event));
+                    let refusal = Fatal::new(refusal(status, &event));
                     return Err(refusal.context("failed to get the next invocation"));
                 }
             }
@@ -115,7 +119,7 @@ impl Api {
             .map_err(|cause| cause.context(what))?;
         match response.status() {
             StatusCode::OK => Ok(()),
-            status => Err(Fatal(refusal(status, &body)).context(what)),
+            status => Err(Fatal::new(refusal(status, &body)).context(what)),
         }
     }
 
@@ -147,7 +151,7 @@ impl Api {
             .map_err(|cause| cause.context(what))?;
         match response.headers().get(EXTENSION_ID) {
             Some(id) if response.status().is_success() => Ok(id.clone()),
-            _ => Err(Fatal(refusal(response.status(), &body)).context(what)),
+            _ => Err(Fatal::new(refusal(response.status(), &body)).context(what)),
         }
     }
 
@@ -162,7 +166,7 @@ impl Api {
     fn receive(&self, response: &Response<Body>, event: Vec<u8>) -> Result<Received<'_>, Fatal> {
         let Some(request_id) = header(response, REQUEST_ID) else {
             let message = "failed to get the next invocation: it came without a request id";
-            return Err(Fatal(message.to_string()));
+            return Err(Fatal::new(message.to_string()));
         };
         let deadline = header(response, DEADLINE_MS)
             .and_then(|millis| millis.parse().ok())
@@ -211,7 +215,10 @@ impl Api {
             }
             answer => answer,
         };
-        answer.map_err(|error| Fatal(error.to_string()))
+        answer.map_err(|error| Fatal {
+            cause: error.to_string(),
+            unanswered: true,
+        })
     }
 
     /// A POST, never repeated: whether the other side has acted on it is not known.
@@ -238,7 +245,7 @@ impl Api {
             let answer = response.body_mut().read_to_vec()?;
             Ok((response, answer))
         };
-        post().map_err(|error| Fatal(error.to_string()))
+        post().map_err(|error| Fatal::new(error.to_string()))
     }
 
     fn fail(
@@ -249,17 +256,15 @@ impl Api {
     ) -> Result<(), Fatal> {
         let error_type = report::error_type(failure.kind());
         let value = |text: &str| HeaderValue::from_str(text).expect("the report is ASCII");
-        let mut headers = vec![
-            (ERROR_TYPE, value(error_type)),
-            (ERROR_CAUSE, value(&report::cause(failure))),
-        ];
+        let mut headers = vec![(ERROR_TYPE, value(error_type))];
+        headers.extend(report::cause(failure).map(|cause| (ERROR_CAUSE, value(&cause))));
         headers.extend(invocation_id.map(|id| (INVOCATION_ID, id)));
         self.answer(path, &headers, &report::body(failure))
     }
 
     fn end(&self, path: &str, failure: Failure) -> Fatal {
         match self.fail(path, &failure, None) {
-            Ok(()) => Fatal(failure.to_string()),
+            Ok(()) => Fatal::new(failure.to_string()),
             Err(fatal) => fatal.context(&failure.to_string()),
         }
     }
@@ -272,7 +277,7 @@ impl Api {
         headers: &[(&str, HeaderValue)],
         body: &[u8],
     ) -> Result<(), Fatal> {
-        let what = format!("failed to post {path}");
+        let what = format!("failed to post `{path}`");
         let (response, answer) = self
             .send(path, headers, body)
             .map_err(|cause| cause.context(&what))?;
@@ -280,7 +285,7 @@ impl Api {
         if status.is_success() {
             return Ok(());
         }
-        let refused = Fatal(refusal(status, &answer)).context(&what);
+        let refused = Fatal::new(refusal(status, &answer)).context(&what);
         if status.is_server_error() {
             return Err(refused);
         }
@@ -336,14 +341,29 @@ impl Received<'_> {
 }
 
 impl Fatal {
+    /// Whether asking again, on another connection, may help and can do no harm.
+    pub fn may_pass(&self) -> bool {
+        self.unanswered
+    }
+
+    fn new(cause: impl Into<String>) -> Fatal {
+        Fatal {
+            cause: cause.into(),
+            unanswered: false,
+        }
+    }
+
     fn context(self, what: &str) -> Fatal {
-        Fatal(format!("{what}: {}", self.0))
+        Fatal {
+            cause: format!("{what}: {}", self.cause),
+            ..self
+        }
     }
 }
 
 impl fmt::Display for Fatal {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(&self.cause)
     }
 }
 

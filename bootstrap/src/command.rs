@@ -17,11 +17,13 @@ pub fn run(handlers: &[(&str, Handler)], arguments: &[String]) -> ExitCode {
             print!("{}", usage(handlers));
             ExitCode::SUCCESS
         }
-        [handler] => report(read_event().and_then(|event| handle(handlers, handler, event))),
+        [handler] => report(
+            runtime::find(handlers, handler).and_then(|_| handle(handlers, handler, read_event()?)),
+        ),
         [handler, event] => report(handle(handlers, handler, event.into())),
         _ => {
             eprintln!(
-                "too many arguments: quote the event as one\n\n{}",
+                "failed to read the arguments: there are too many, quote the event as one\n\n{}",
                 usage(handlers)
             );
             ExitCode::from(2)

@@ -24,9 +24,13 @@ thread_local! {
 /// Installs the logger; `variable` reads the environment.
 pub fn start(variable: &dyn Fn(&str) -> Option<String>) {
     let level = variable("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
-    let json = variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format == "JSON");
+    let json =
+        variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
     env_logger::Builder::new()
-        .filter_level(filter(&level))
+        // At DEBUG the driver logs every statement, with whatever secret it holds.
+        .filter_level(filter(&level).min(LevelFilter::Info))
+        .filter_module("bootstrap", filter(&level))
+        .filter_module("app", filter(&level))
         .format(move |out, record| {
             let (level, message) = (record.level(), record.args().to_string());
             SERVED.with_borrow(|served| match json {
@@ -52,7 +56,7 @@ pub fn end() {
 }
 
 fn filter(level: &str) -> LevelFilter {
-    match level {
+    match level.to_ascii_uppercase().as_str() {
         "TRACE" => LevelFilter::Trace,
         "DEBUG" => LevelFilter::Debug,
         "WARN" => LevelFilter::Warn,

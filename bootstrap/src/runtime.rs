@@ -11,7 +11,7 @@ use app::{App, Failure, Handler, Invocation, Reply};
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a loop of Lambda Managed Instances asks again when the Runtime API is gone, and its
 /// first pause, which doubles: as AWS's own runtimes do there.
@@ -125,7 +125,14 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
     for _ in 0..platform.concurrency {
         let (worker, ended) = (Arc::clone(&worker), ended.clone());
         let address = platform.runtime_api.clone();
-        thread::spawn(move || ended.send(End::Lost(worker.serve_patiently(&address))));
+        let patient = platform.concurrency > 1;
+        thread::spawn(move || {
+            let fatal = match patient {
+                true => worker.serve_patiently(&address),
+                false => worker.serve(&Api::new(&address)),
+            };
+            ended.send(End::Lost(fatal))
+        });
     }
     end.recv().expect("this function holds a sender itself")
 }
@@ -164,15 +171,20 @@ impl Worker {
     /// Serves over a connection of its own, and asks again for a while when it is lost: the other
     /// loops may have work that must not be cut off.
     fn serve_patiently(&self, address: &str) -> Fatal {
-        let mut pause = FIRST_PAUSE;
+        let mut attempt = 0;
         loop {
+            let asked = Instant::now();
             let fatal = self.serve(&Api::new(address));
-            if pause > FIRST_PAUSE * 2u32.pow(ATTEMPTS - 1) {
+            if asked.elapsed() > FIRST_PAUSE * 2u32.pow(ATTEMPTS) {
+                attempt = 0;
+            }
+            if !fatal.may_pass() || attempt == ATTEMPTS {
                 return fatal;
             }
+            let pause = FIRST_PAUSE * 2u32.pow(attempt);
             log::warn!("{fatal}; asking again in {pause:?}");
             thread::sleep(pause);
-            pause *= 2;
+            attempt += 1;
         }
     }
 

@@ -31,6 +31,20 @@ impl Database {
         Cluster::get().url(&self.name)
     }
 
+    /// The port of its server.
+    pub fn port(&self) -> u16 {
+        let url = self.url();
+        let (_, rest) = url.rsplit_once(':').expect("the URL has a port");
+        let (port, _) = rest.split_once('/').expect("the URL ends in /database");
+        port.parse().expect("a port is a number")
+    }
+
+    /// Its address behind a proxy's port.
+    pub fn url_at(&self, port: u16) -> String {
+        self.url()
+            .replace(&format!(":{}/", self.port()), &format!(":{port}/"))
+    }
+
     /// A connection of the test's own.
     pub fn client(&self) -> Client {
         Client::connect(&self.url(), NoTls).expect("the database takes connections")

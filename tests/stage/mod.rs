@@ -4,6 +4,7 @@ mod cluster;
 mod database;
 mod local;
 mod program;
+pub mod proxy;
 mod runtime_api;
 
 pub use cluster::Cluster;

@@ -12,9 +12,9 @@ pub fn bootstrap() -> PathBuf {
     built("BOOTSTRAP")
 }
 
-/// The shipped runtime with a handler that misbehaves.
+/// The same runtime, built the same way, with a handler that misbehaves.
 pub fn faulty() -> PathBuf {
-    env!("CARGO_BIN_EXE_faulty").into()
+    built("FAULTY")
 }
 
 /// `local`.

@@ -95,6 +95,15 @@ impl RuntimeApi {
         }
     }
 
+    /// What one read of the connection at hand gives: what the other side wrote in one write.
+    pub fn one_read(&mut self) -> Vec<u8> {
+        let connection = self.connection.as_mut().expect("there was a request");
+        connection
+            .fill_buf()
+            .expect("the other side writes")
+            .to_vec()
+    }
+
     /// Sends bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let connection = self.connection.as_mut().expect("there was a request");

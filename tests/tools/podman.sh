@@ -33,17 +33,19 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+tmp_dir = "$podman/tmp"
 [network]
 network_backend = "netavark"
 END
 
-# The builder's stand-in is empty: it borrows this machine's compilers and tool chain.
+# The builder's stand-in is empty: it borrows this machine's compilers and tool chain. Not its
+# registry: the lock of that is elsewhere, and a cargo outside may be unpacking the same crate.
 rustup=${RUSTUP_HOME:-$HOME/.rustup}
 cargo=${CARGO_HOME:-$HOME/.cargo}
-mkdir -p "$cargo/registry"
+mkdir -p "$podman/registry"
 volumes=$(printf '"%s", ' /usr:/usr:ro /bin:/bin:ro /lib:/lib:ro /etc/ssl:/etc/ssl:ro \
     /etc/alternatives:/etc/alternatives:ro "$rustup:/rustup:ro" "$cargo/bin:/cargo/bin:ro" \
-    "$cargo/registry:/cargo/registry")
+    "$podman/registry:/cargo/registry")
 [ ! -e /lib64 ] || volumes="$volumes\"/lib64:/lib64:ro\", "
 sed "s|^\[containers\]|&\nvolumes = [$volumes]|" "$podman/run.conf" >"$podman/build.conf"
 

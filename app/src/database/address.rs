@@ -23,7 +23,8 @@ pub fn config(settings: &DatabaseSettings) -> Result<Config, Failure> {
         None => (from_parts(settings)?, false),
     };
     if !says_sslmode {
-        let local = config.get_hosts().iter().all(is_local);
+        let local = config.get_hosts().iter().all(is_local)
+            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
         config.ssl_mode(if local {
             SslMode::Disable
         } else {
@@ -51,15 +52,19 @@ pub fn display(config: &Config) -> String {
 }
 
 fn from_parts(settings: &DatabaseSettings) -> Result<Config, Failure> {
-    let missing = || {
-        invalid("no database is set: give DATABASE_URL, or DB_HOST, DB_USER, DB_PASS and DB_NAME")
+    let needed = |value: &Option<String>, name| {
+        value.clone().ok_or_else(|| {
+            invalid(format!(
+                "failed to read {name}: it is not set; give DATABASE_URL, or DB_HOST, DB_USER, \
+                 DB_PASS and DB_NAME"
+            ))
+        })
     };
-    let (Some(host), Some(name)) = (&settings.host, &settings.name) else {
-        return Err(missing());
-    };
-    let user = settings.user.as_ref().ok_or_else(missing)?;
+    let host = needed(&settings.host, "DB_HOST")?;
+    let name = needed(&settings.name, "DB_NAME")?;
+    let user = needed(&settings.user, "DB_USER")?;
     let mut config = Config::new();
-    config.host(host).dbname(name).user(user);
+    config.host(&host).dbname(&name).user(&user);
     if let Some(password) = &settings.password {
         config.password(password);
     }
@@ -110,6 +115,12 @@ fn from_url(url: &str) -> Result<(Config, bool), Failure> {
         .map_err(|error| invalid("failed to read DATABASE_URL").because(error))?;
     if config.get_hosts().is_empty() {
         return Err(invalid("failed to read DATABASE_URL: it names no host"));
+    }
+    // What stands before the last `@` belongs to the password, and would be shown as the host.
+    if address.matches('@').count() > 1 {
+        return Err(invalid(
+            "failed to read DATABASE_URL: write an @ in the user or the password as %40",
+        ));
     }
     Ok((config, says_sslmode))
 }
@@ -169,6 +180,10 @@ mod tests {
         check_tls("postgres:///d?host=/tmp&user=u", SslMode::Disable);
         check_tls("postgres://u@localhost/d?sslmode=require", SslMode::Require);
         check_tls(
+            "postgres://u@localhost/d?hostaddr=203.0.113.5",
+            SslMode::Require,
+        );
+        check_tls(
             "postgres://u@db.example.com/d?sslmode=disable",
             SslMode::Disable,
         );
@@ -211,6 +226,7 @@ mod tests {
             "DB_SSLROOTCERT",
         );
         check("postgres://u:hunter2@h:x/d", "port");
+        check("postgres://u:@hunter2@h/d", "as %40");
         check("postgres:///d?user=u&password=hunter2", "no host");
         check("postgres://u:hunter2@h/d?colour=red", "colour");
     }

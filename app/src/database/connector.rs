@@ -8,6 +8,7 @@ use postgres::{Client, Config};
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
 use std::fmt;
+use std::thread;
 use std::time::{Duration, SystemTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -17,15 +18,15 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 const ASK_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a living connection may take to say so.
-const ASK_LIMIT: Duration = Duration::from_secs(2);
+const ASK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Connects by a fixed configuration.
 pub struct Connector(PostgresConnectionManager<MakeRustlsConnect>);
 
 /// An attempt to connect, and the connection if it succeeded.
 pub struct Attempt {
-    /// The connection, or why there is none.
-    pub outcome: Result<Client, postgres::Error>,
+    /// The connection, or why there is none; nothing once it was found dead.
+    pub outcome: Option<Result<Client, postgres::Error>>,
     /// By the wall clock: a frozen machine's monotonic clock may stand still.
     used: SystemTime,
 }
@@ -47,30 +48,38 @@ impl ManageConnection for Connector {
 
     fn connect(&self) -> Result<Attempt, Dead> {
         Ok(Attempt {
-            outcome: self.0.connect(),
+            outcome: Some(self.0.connect()),
             used: SystemTime::now(),
         })
     }
 
     fn is_valid(&self, attempt: &mut Attempt) -> Result<(), Dead> {
-        match &mut attempt.outcome {
-            Ok(client) => lives(client, attempt.used).then_some(()).ok_or(Dead),
-            Err(_) => Ok(()),
+        let dead = match &mut attempt.outcome {
+            Some(Ok(client)) => !lives(client, attempt.used),
+            _ => false,
+        };
+        if !dead {
+            return Ok(());
         }
+        // Its drop waits for the server's answer to the question, perhaps for ever.
+        let client = attempt.outcome.take();
+        thread::spawn(move || drop(client));
+        Err(Dead)
     }
 
     /// Asked when the connection comes back, which is also when it was used last.
     fn has_broken(&self, attempt: &mut Attempt) -> bool {
         attempt.used = SystemTime::now();
         match &mut attempt.outcome {
-            Ok(client) => self.0.has_broken(client),
-            Err(_) => true,
+            Some(Ok(client)) => self.0.has_broken(client),
+            _ => true,
         }
     }
 }
 
 fn lives(client: &mut Client, used: SystemTime) -> bool {
-    let idle = used.elapsed().unwrap_or_default();
+    // A clock that went back says nothing of how long it was.
+    let idle = used.elapsed().unwrap_or(ASK_AFTER);
     !client.is_closed() && (idle < ASK_AFTER || client.is_valid(ASK_LIMIT).is_ok())
 }
 

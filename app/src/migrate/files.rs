@@ -1,4 +1,4 @@
-//! The migration files on disk: which there are, in which order. Reads names only.
+//! The migration files on disk: which there are, in which order, and their texts.
 //!
 //! Knows nothing of the database.
 

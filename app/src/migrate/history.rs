@@ -16,7 +16,7 @@ const CREATE: &str = "
         version     text PRIMARY KEY,
         name        text NOT NULL,
         sha256      text NOT NULL,
-        applied_at  timestamptz NOT NULL DEFAULT now(),
+        applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
         duration_ms bigint NOT NULL
     );
     COMMENT ON TABLE plain_lambda.migrations IS 'one row for each applied file of migrations/'";
@@ -40,7 +40,7 @@ pub struct Applied {
     pub name: String,
     /// How long its statements took, in milliseconds.
     pub ms: i64,
-    /// When it was committed, in UTC: `2026-01-31 23:59:59`.
+    /// When its statements had run, in UTC: `2026-01-31 23:59:59`.
     pub at: String,
 }
 

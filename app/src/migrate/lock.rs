@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 const KEY: i64 = 0x706c_6169_6e5f_6c61;
 
 const HOLDER: &str = "
-    SELECT format('pid %s, application %L, for %s s', a.pid, a.application_name,
+    SELECT format('pid %s, application %L, in its statement for %s s', a.pid, a.application_name,
                   round(extract(epoch FROM now() - a.query_start)))
     FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
@@ -80,7 +80,8 @@ fn pause() -> Duration {
 fn held(connection: &mut Connection, waited: Duration) -> Failure {
     let holder = match connection.query_typed_opt(HOLDER, &[(&KEY, Type::INT8)]) {
         Ok(Some(row)) => row.get(0),
-        _ => "it has just been released".to_string(),
+        Ok(None) => "it has just been released".to_string(),
+        Err(error) => format!("unknown: {}", describe(&error)),
     };
     let message = format!(
         "failed to get the migration lock within {waited:.0?}: another run holds it ({holder}); \

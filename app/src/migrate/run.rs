@@ -10,8 +10,11 @@ use postgres::error::ErrorPosition;
 use postgres::{Client, Transaction};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// Whatever a file has set for the session ends with it.
+const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 
 /// Applies every pending file in order; answers which.
 ///
@@ -23,84 +26,119 @@ pub fn migrate(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
     let connection = app.database.connection(invocation)?;
     let mut client = Locked::acquire(connection, invocation)?;
     history::prepare(&mut client)?;
-    let mut applied = Vec::new();
+    let mut pending = Vec::new();
     for migration in status::pending(files, &history::applied(&mut client)?) {
-        log::info!("applying {}", migration.path.display());
-        let took = apply(&mut client, &migration)?;
+        let file = SqlFile::read(migration.path.clone())?;
+        pending.push((migration, file));
+    }
+    let mut applied = Vec::new();
+    for (migration, file) in &pending {
+        log::info!("applying {}", file.path.display());
+        let took = apply(&mut client, migration, file)?;
         let ms = took.as_millis() as u64;
-        log::info!("applied {} in {ms} ms", migration.path.display());
+        log::info!("applied {} in {ms} ms", file.path.display());
         applied.push(json!({"version": migration.version, "name": migration.name, "ms": ms}));
     }
     Ok(json!({"applied": applied, "pending": []}))
 }
 
-fn apply(client: &mut Client, migration: &Migration) -> Result<Duration, Failure> {
-    let text = files::text(&migration.path)?;
-    let sha256 = sha256_of_lines(&text);
-    run_file(client, &migration.path, &text, |transaction, took| {
+fn apply(client: &mut Client, migration: &Migration, file: &SqlFile) -> Result<Duration, Failure> {
+    let sha256 = sha256_of_lines(&file.text);
+    file.run(client, |transaction, took| {
         history::record(transaction, migration, &sha256, took)
     })
 }
 
-/// Runs a file's statements and then `finish` in one transaction; returns how long the statements
-/// took. BEGIN, each statement and COMMIT travel as messages of their own: were they one, the
-/// server would go on and commit after we are killed.
-///
-/// # Errors
-/// `Function.MigrationFailed`; the transaction is rolled back.
-pub fn run_file(
-    client: &mut Client,
-    path: &Path,
-    text: &str,
-    finish: impl FnOnce(&mut Transaction, Duration) -> Result<(), postgres::Error>,
-) -> Result<Duration, Failure> {
-    let statements = sql::statements(text);
-    refuse_own_transactions(path, text, &statements)?;
-    let whole = |error| failed(&error, path.display().to_string());
-    // Whatever the file before it has set for the session ends here.
-    client.batch_execute("RESET ALL").map_err(whole)?;
-    let mut transaction = client.transaction().map_err(whole)?;
-    let started = Instant::now();
-    for statement in &statements {
-        transaction
-            .batch_execute(&text[statement.span.clone()])
-            .map_err(|error| {
-                failed(
-                    &error,
-                    format!("{}:{}", path.display(), place(&error, text, statement)),
-                )
-            })?;
-    }
-    let took = started.elapsed();
-    finish(&mut transaction, took).map_err(whole)?;
-    transaction.commit().map_err(whole)?;
-    Ok(took)
+/// A file whose statements are known and may run in one transaction.
+pub struct SqlFile {
+    path: PathBuf,
+    text: String,
+    statements: Vec<Statement>,
 }
 
-/// A file that commits for itself would be half applied when a later statement fails, and its
-/// history row would stand alone.
-fn refuse_own_transactions(
-    path: &Path,
-    text: &str,
-    statements: &[Statement],
-) -> Result<(), Failure> {
-    let Some(own) = statements
-        .iter()
-        .find(|statement| statement.ends_or_begins_a_transaction())
-    else {
-        return Ok(());
-    };
-    let place = Place::of(text, own.span.start);
-    let message = format!(
-        "failed to apply `{}:{place}`: a file runs in a transaction of its own, so remove its {}",
-        path.display(),
-        own.keyword.to_uppercase()
-    );
-    Err(Failure::new("Function.MigrationFailed", message))
+impl SqlFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// `Function.InvalidMigrations` when it cannot be read, or holds a statement that cannot be
+    /// run: one that would end its transaction, or that wants data to follow.
+    pub fn read(path: PathBuf) -> Result<SqlFile, Failure> {
+        let text = files::text(&path)?;
+        let statements = sql::statements(&text);
+        let file = SqlFile {
+            path,
+            text,
+            statements,
+        };
+        for statement in &file.statements {
+            // A file that commits for itself would be half applied when a later statement fails,
+            // and its history row would stand alone.
+            if statement.ends_or_begins_a_transaction() {
+                let keyword = statement.keyword().to_uppercase();
+                let reason =
+                    format!("it runs in a transaction of its own, so remove its {keyword}");
+                return Err(file.refused(statement, &reason));
+            }
+            if statement.reads_standard_input() {
+                return Err(file.refused(statement, "COPY FROM STDIN is not supported, use INSERT"));
+            }
+        }
+        Ok(file)
+    }
+
+    /// Runs the statements and then `finish` in one transaction; returns how long the statements
+    /// took. BEGIN, each statement and COMMIT travel as messages of their own: were they one, the
+    /// server would go on and commit after we are killed.
+    ///
+    /// # Errors
+    /// `Function.MigrationFailed`; the transaction is rolled back, unless the message says that
+    /// this is not known.
+    pub fn run(
+        &self,
+        client: &mut Client,
+        finish: impl FnOnce(&mut Transaction, Duration) -> Result<(), postgres::Error>,
+    ) -> Result<Duration, Failure> {
+        let whole = |error| failed(&error, self.path.display().to_string());
+        client.batch_execute(RESET).map_err(whole)?;
+        let mut transaction = client.transaction().map_err(whole)?;
+        let started = Instant::now();
+        for statement in &self.statements {
+            let sent = &self.text[statement.span.clone()];
+            transaction.batch_execute(sent).map_err(|error| {
+                let place = place(&error, &self.text, statement);
+                failed(&error, format!("{}:{place}", self.path.display()))
+            })?;
+        }
+        let took = started.elapsed();
+        transaction.batch_execute(RESET).map_err(whole)?;
+        finish(&mut transaction, took).map_err(whole)?;
+        transaction
+            .commit()
+            .map_err(|error| match error.as_db_error() {
+                Some(_) => failed(&error, self.path.display().to_string()),
+                None => lost(&error, &self.path),
+            })?;
+        Ok(took)
+    }
+
+    fn refused(&self, statement: &Statement, reason: &str) -> Failure {
+        let place = Place::of(&self.text, statement.span.start);
+        let message = format!("failed to read `{}:{place}`: {reason}", self.path.display());
+        Failure::new("Function.InvalidMigrations", message)
+    }
 }
 
 fn failed(error: &postgres::Error, place: String) -> Failure {
     let message = format!("failed to apply `{place}`, and rolled it back");
+    Failure::new("Function.MigrationFailed", message).because(describe(error))
+}
+
+/// The answer to COMMIT did not arrive.
+fn lost(error: &postgres::Error, path: &Path) -> Failure {
+    let path = path.display();
+    let message = format!(
+        "failed to learn whether `{path}` was committed, which {{\"action\":\"status\"}} tells"
+    );
     Failure::new("Function.MigrationFailed", message).because(describe(error))
 }
 

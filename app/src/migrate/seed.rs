@@ -1,6 +1,6 @@
 //! Fills an empty database from `seed.sql`; leaves any other alone.
 
-use super::{files, lock::Locked, run, status};
+use super::{files, lock::Locked, run::SqlFile, status};
 use crate::database::describe;
 use crate::{App, Failure, Invocation};
 use postgres::Client;
@@ -20,7 +20,7 @@ const TABLES: &str = "
 /// `Function.MigrationsPending`; `Function.MigrationFailed`, nothing being applied.
 pub fn seed(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
     let path = app.settings.migrations_dir.join(files::SEED);
-    let text = files::text(&path)?;
+    let file = SqlFile::read(path)?;
     let connection = app.database.connection(invocation)?;
     let mut client = Locked::acquire(connection, invocation)?;
     let pending = status::compare(app, &mut client)?.pending.len();
@@ -32,7 +32,7 @@ pub fn seed(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
         let reason = format!("table {table} holds rows");
         return Ok(json!({"seeded": false, "reason": reason}));
     }
-    let took = run::run_file(&mut client, &path, &text, |_, _| Ok(()))?;
+    let took = file.run(&mut client, |_, _| Ok(()))?;
     Ok(json!({"seeded": true, "ms": took.as_millis() as u64}))
 }
 

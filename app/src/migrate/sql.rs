@@ -1,10 +1,12 @@
-//! Splits a file of SQL where psql and Postgres end a statement. Pure.
+//! Splits a file of SQL where Postgres ends a statement. Pure.
 //!
-//! Follows psql's scanner (`src/fe_utils/psqlscan.l`): comments, strings, dollar quotes, quoted
-//! identifiers, parentheses, and the bodies of `BEGIN ATOMIC`. It never refuses a text: what it
-//! does not understand it leaves to the server, whose words are better.
+//! Follows the server's scanner (`src/backend/parser/scan.l`) and, where a semicolon does not end a
+//! statement, psql's (`src/fe_utils/psqlscan.l`): parentheses and the bodies of `BEGIN ATOMIC`.
+//! It never refuses a text: what it does not understand it leaves to the server, whose words are
+//! better.
 
 use std::fmt;
+use std::mem;
 use std::ops::Range;
 
 /// One statement of a file.
@@ -12,9 +14,10 @@ use std::ops::Range;
 pub struct Statement {
     /// Its bytes in the file, from its first word to its semicolon.
     pub span: Range<usize>,
-    /// Its first word, in lower case; empty when it begins with something else.
-    pub keyword: String,
-    second_keyword: String,
+    /// Its first words, in lower case.
+    words: Vec<String>,
+    /// Whether `from stdin` is among its words.
+    from_stdin: bool,
 }
 
 /// A line and a column, both from 1; the column counts characters.
@@ -31,12 +34,22 @@ pub fn statements(text: &str) -> Vec<Statement> {
 }
 
 impl Statement {
+    /// Its first word, in lower case.
+    pub fn keyword(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
+
+    /// Whether it wants data that would have to follow it.
+    pub fn reads_standard_input(&self) -> bool {
+        self.keyword() == "copy" && self.from_stdin
+    }
+
     /// Whether it would end or begin the transaction that it runs in.
     pub fn ends_or_begins_a_transaction(&self) -> bool {
-        match self.keyword.as_str() {
+        match self.keyword() {
             "begin" | "commit" | "end" | "abort" => true,
-            "start" | "prepare" => self.second_keyword == "transaction",
-            "rollback" => self.second_keyword != "to",
+            "start" | "prepare" => self.words.get(1).is_some_and(|word| word == "transaction"),
+            "rollback" => !self.words[1..].iter().take(2).any(|word| word == "to"),
             _ => false,
         }
     }
@@ -69,6 +82,8 @@ struct Scanner<'text> {
 #[derive(Default)]
 struct Nesting {
     words: Vec<String>,
+    last_word: String,
+    from_stdin: bool,
     parentheses: usize,
     begins: usize,
 }
@@ -159,6 +174,14 @@ impl Scanner<'_> {
         }
     }
 
+    /// Whether white space with a line's end in it and then a quote follow: the same string goes on
+    /// ("String Constants", PostgreSQL's manual).
+    fn continues_on_another_line(&self) -> bool {
+        let rest = self.text[self.at..].trim_start();
+        let blank = &self.text[self.at..self.text.len() - rest.len()];
+        rest.starts_with('\'') && blank.contains(['\n', '\r'])
+    }
+
     /// `$tag$…$tag$`, or a dollar sign that begins nothing.
     fn skip_dollar(&mut self) {
         let rest = &self.text[self.at..];
@@ -189,6 +212,10 @@ impl Scanner<'_> {
         let word = self.text[start..self.at].to_ascii_lowercase();
         if word == "e" && self.peek(0) == Some(b'\'') {
             self.skip_quoted(b'\'', true);
+            while self.continues_on_another_line() {
+                self.skip_blank();
+                self.skip_quoted(b'\'', true);
+            }
         }
         nesting.add(word);
     }
@@ -208,9 +235,12 @@ impl Nesting {
     }
 
     fn add(&mut self, word: String) {
+        let before = mem::replace(&mut self.last_word, word.clone());
+        self.from_stdin |= before == "from" && word == "stdin";
         if self.parentheses == 0 && self.creates_a_routine() {
             match word.as_str() {
-                "begin" => self.begins += 1,
+                // psql counts every `begin`; but one that is a name would hide what follows it.
+                "atomic" if before == "begin" => self.begins += 1,
                 "case" if self.begins > 0 => self.begins += 1,
                 "end" => self.begins = self.begins.saturating_sub(1),
                 _ => {}
@@ -232,12 +262,10 @@ impl Nesting {
     }
 
     fn statement(self, span: Range<usize>) -> Statement {
-        let mut words = self.words.into_iter();
-        let keyword = words.next().unwrap_or_default();
         Statement {
             span,
-            keyword,
-            second_keyword: words.next().unwrap_or_default(),
+            words: self.words,
+            from_stdin: self.from_stdin,
         }
     }
 }
@@ -301,6 +329,11 @@ mod tests {
         check(r"select '\'; x", &[r"select '\';", "x"]);
         check(r"select type'\'; x", &[r"select type'\';", "x"]);
         check(r"select U&'\'; x", &[r"select U&'\';", "x"]);
+        check(
+            "select E'a' \n 'b\\';c'; x",
+            &["select E'a' \n 'b\\';c';", "x"],
+        );
+        check("select E'a' 'b\\'; x", &["select E'a' 'b\\';", "x"]);
     }
 
     #[test]
@@ -364,6 +397,7 @@ mod tests {
         }
         for text in [
             "rollback to a",
+            "rollback work to savepoint a",
             "savepoint a",
             "release a",
             "prepare p as select 1",
@@ -372,6 +406,21 @@ mod tests {
         ] {
             check(text, false);
         }
+    }
+
+    #[test]
+    fn a_statement_that_wants_data_is_known() {
+        let check = |text: &str, expected: bool| {
+            assert_eq!(
+                statements(text)[0].reads_standard_input(),
+                expected,
+                "{text}"
+            );
+        };
+        check("copy t (a, b) from stdin with (format csv);", true);
+        check("COPY t FROM STDIN", true);
+        check("copy t from '/tmp/stdin'", false);
+        check("select 'copy from stdin'", false);
     }
 
     #[test]
@@ -417,13 +466,17 @@ mod tests {
             }
             let mut end = 0;
             for statement in statements(&text) {
+                let between = &text[end..statement.span.start];
                 assert!(
-                    statement.span.start >= end && statement.span.end <= text.len(),
-                    "{text}"
+                    statements(between).is_empty(),
+                    "{between:?} is lost of {text:?}"
                 );
-                assert!(text.is_char_boundary(statement.span.end), "{text}");
                 end = statement.span.end;
             }
+            assert!(
+                statements(&text[end..]).is_empty(),
+                "the end is lost of {text:?}"
+            );
         }
     }
 }

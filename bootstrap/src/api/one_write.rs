@@ -3,6 +3,7 @@
 //! ureq flushes the head before it asks for the body: two packets, and two wake-ups of a Runtime
 //! API that may answer a write with a delayed acknowledgement. Knows HTTP's blank line, no more.
 
+use std::mem;
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport,
@@ -45,24 +46,21 @@ impl<T: Transport> Transport for HeadWithBody<T> {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let output = self.transport.buffers().output();
-        if output.starts_with(b"POST ") && output[..amount].ends_with(b"\r\n\r\n") {
-            self.head.extend_from_slice(&output[..amount]);
+        let sent = &self.transport.buffers().output()[..amount];
+        if self.head.is_empty() && sent.starts_with(b"POST ") && sent.ends_with(b"\r\n\r\n") {
+            self.head.extend_from_slice(sent);
             return Ok(());
         }
-        let head = self.head.len();
-        if head + amount <= output.len() {
-            output.copy_within(..amount, head);
-            output[..head].copy_from_slice(&self.head);
-            self.head.clear();
-            return self.transport.transmit_output(head + amount, timeout);
+        match self.head.is_empty() {
+            true => self.transport.transmit_output(amount, timeout),
+            false => self.transmit_behind_head(amount, timeout),
         }
-        self.transmit_head(amount, timeout)?;
-        self.transport.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.transmit_head(0, timeout)?;
+        if !self.head.is_empty() {
+            self.transmit_behind_head(0, timeout)?;
+        }
         self.transport.await_input(timeout)
     }
 
@@ -72,18 +70,16 @@ impl<T: Transport> Transport for HeadWithBody<T> {
 }
 
 impl<T: Transport> HeadWithBody<T> {
-    /// Sends a head that its body does not fit behind, or that has none; the first `kept` bytes of
-    /// the output buffer are as before when it returns.
-    fn transmit_head(&mut self, kept: usize, timeout: NextTimeout) -> Result<(), Error> {
-        if self.head.is_empty() {
-            return Ok(());
+    /// Sends the head and, behind it, the first `amount` bytes of the output buffer, in as few
+    /// writes as the buffer's size allows.
+    fn transmit_behind_head(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let mut message = mem::take(&mut self.head);
+        message.extend_from_slice(&self.transport.buffers().output()[..amount]);
+        let size = self.transport.buffers().output().len();
+        for part in message.chunks(size) {
+            self.transport.buffers().output()[..part.len()].copy_from_slice(part);
+            self.transport.transmit_output(part.len(), timeout)?;
         }
-        let output = self.transport.buffers().output();
-        let body = output[..kept].to_vec();
-        output[..self.head.len()].copy_from_slice(&self.head);
-        self.transport.transmit_output(self.head.len(), timeout)?;
-        self.transport.buffers().output()[..kept].copy_from_slice(&body);
-        self.head.clear();
         Ok(())
     }
 }

@@ -1,0 +1,70 @@
+//! A network that fails on demand: a TCP proxy in front of Postgres.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// What the proxy does to the bytes on their way to the server.
+pub enum Fault {
+    /// Passes bytes that hold these words on, and cuts the connection before they are answered.
+    CutAfter(&'static str),
+    /// Passes nothing on once it was told to be mute, and closes nothing either.
+    Mute(Arc<AtomicBool>),
+}
+
+/// Starts a proxy to a port of this machine; its own port.
+pub fn start(server: u16, fault: Fault) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
+    let port = listener.local_addr().expect("it is bound").port();
+    let fault = Arc::new(fault);
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let server = TcpStream::connect(("127.0.0.1", server)).expect("Postgres listens");
+            let (client_out, server_out) = (clone(&client), clone(&server));
+            let fault = Arc::clone(&fault);
+            // What was connected while the network was up is mute later; a new connection is not.
+            let born_mute = matches!(&*fault, Fault::Mute(mute) if mute.load(Ordering::Relaxed));
+            thread::spawn(move || forward(client, server_out, &fault, born_mute));
+            thread::spawn(move || copy(server, client_out));
+        }
+    });
+    port
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: bool) {
+    let mut bytes = [0; 64 * 1024];
+    loop {
+        let sent = match from.read(&mut bytes) {
+            Ok(length @ 1..) => &bytes[..length],
+            _ => break,
+        };
+        match fault {
+            Fault::Mute(mute) if !born_mute && mute.load(Ordering::Relaxed) => {}
+            Fault::CutAfter(words) if holds(sent, words) => {
+                let _ = from.shutdown(Shutdown::Both);
+                let _ = to.write_all(sent);
+                return;
+            }
+            _ if to.write_all(sent).is_err() => break,
+            _ => {}
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream) {
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn holds(bytes: &[u8], words: &str) -> bool {
+    bytes
+        .windows(words.len())
+        .any(|window| window == words.as_bytes())
+}
+
+fn clone(stream: &TcpStream) -> TcpStream {
+    stream.try_clone().expect("there are descriptors")
+}
