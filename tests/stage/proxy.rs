@@ -35,11 +35,8 @@ pub fn start(server: u16, fault: Fault) -> u16 {
 
 fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: bool) {
     let mut bytes = [0; 64 * 1024];
-    loop {
-        let sent = match from.read(&mut bytes) {
-            Ok(length @ 1..) => &bytes[..length],
-            _ => break,
-        };
+    while let Ok(length @ 1..) = from.read(&mut bytes) {
+        let sent = &bytes[..length];
         match fault {
             Fault::Mute(mute) if !born_mute && mute.load(Ordering::Relaxed) => {}
             Fault::CutAfter(words) if holds(sent, words) => {
