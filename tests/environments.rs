@@ -1,6 +1,6 @@
 //! Environments as Lambda has them: kept, frozen, killed, replaced.
 
-use crate::stage::{Database, Local, faulty, signal, state, wait_for};
+use crate::stage::{Database, Local, faulty, root, signal, state, wait_for};
 use serde_json::json;
 
 fn faulty_local(database: &Database) -> Local {
@@ -187,4 +187,46 @@ fn reports_are_printed_as_lambda_prints_them() {
     }
     assert_eq!(local.log().matches("START RequestId: ").count(), 2);
     assert_eq!(local.log().matches("END RequestId: ").count(), 2);
+}
+
+#[test]
+fn a_runtime_that_breaks_the_contract_is_refused_and_named() {
+    let database = Database::new();
+    let mut local = Local::with(&database)
+        .bootstrap(&root().join("tests/outlaw.py"))
+        .start();
+    let statuses = local.invoke("web", "{}").expect("it answers in the end");
+    assert_eq!(statuses, json!([403, 400, 405, 404]));
+    wait_for("its last call", || {
+        local
+            .log()
+            .contains("Function-Error-Type \"\"")
+            .then_some(())
+    });
+    assert_eq!(local.interrupt().code(), Some(1), "strict");
+    let log = local.log();
+    for words in [
+        "POST /2018-06-01/runtime/init/error was answered 403",
+        "/invocation/somebody-elses/response was answered 400",
+        "/response was answered 405",
+        "GET /2018-06-01/runtime/nowhere was answered 404",
+        "echoes Lambda-Runtime-Invocation-Id None",
+        "contract was violated",
+    ] {
+        assert!(log.contains(words), "no {words:?} in {log}");
+    }
+}
+
+#[test]
+fn a_reply_that_is_too_large_is_an_error_to_the_caller_and_no_violation() {
+    let database = Database::new();
+    let local = faulty_local(&database);
+    let event = json!({"do": "reply", "bytes": 7_000_000}).to_string();
+    let error = local
+        .invoke("faulty", &event)
+        .expect_err("Lambda takes less");
+    assert_eq!(error["errorType"], "Function.ResponseSizeTooLarge");
+    local
+        .invoke("faulty", r#"{"do":"echo"}"#)
+        .expect("the loop goes on");
 }

@@ -38,6 +38,11 @@ impl Invocation {
     }
 }
 
+/// The nonce of an invocation's only attempt here, which a runtime has to echo.
+pub fn invocation_id(request_id: &str) -> String {
+    format!("{request_id}-1")
+}
+
 /// The response's JSON, or the error's.
 pub type Answer = Result<Vec<u8>, Vec<u8>>;
 

@@ -14,6 +14,7 @@ mod invoke_api;
 mod options;
 mod postgres;
 mod process;
+mod referee;
 mod report;
 mod runtime_api;
 
@@ -77,6 +78,7 @@ fn serve(options: Options) -> Result<()> {
         .map(Arc::new)
         .collect();
     let opened = functions.clone();
+    let strict = options.strict;
     // Beside this thread, so that a stop is heard while an event is still being handled.
     thread::spawn(move || {
         if let Err(error) = open(&options, &opened) {
@@ -88,7 +90,10 @@ fn serve(options: Options) -> Result<()> {
         function.end();
     }
     drop(postgres);
-    outcome
+    match referee::violations() {
+        1.. if strict => Err("the Runtime API's contract was violated, see above".into()),
+        _ => outcome,
+    }
 }
 
 /// Invokes what has to be invoked first, then opens the door.

@@ -26,6 +26,7 @@ Options:
   --max-concurrency N     environments of one function at the same time [default: 10]
   --idle SECONDS          an environment idle that long is ended [default: 300]
   --dir DIR               where the private Postgres lives [default: target/postgres]
+  --strict                end with 1 if a bootstrap broke the Runtime API's contract
   --attached              also stop when standard input is closed
   --help                  this text
 
@@ -65,6 +66,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Stop when standard input is closed.
     pub attached: bool,
+    /// Violations of the contract are an error at the end.
+    pub strict: bool,
 }
 
 impl Default for Options {
@@ -79,6 +82,7 @@ impl Default for Options {
             idle: Duration::from_secs(300),
             dir: PathBuf::from("target/postgres"),
             attached: false,
+            strict: false,
         }
     }
 }
@@ -97,6 +101,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             Long("dir") => options.dir = parser.value()?.into(),
             Long("attached") => options.attached = true,
             _ if only_postgres => return Err(argument.unexpected()),
+            Long("strict") => options.strict = true,
             Long("bootstrap") => options.bootstrap = Some(parser.value()?.into()),
             Long("function") => {
                 options

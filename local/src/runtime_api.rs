@@ -5,10 +5,14 @@
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and the statuses of
 //! aws-lambda-runtime-interface-emulator.
 
+mod status;
+
 use crate::environment::{Environment, Handed, Refusal};
-use crate::invocation::{MAX_PAYLOAD, error};
+use crate::invocation::{self, MAX_PAYLOAD, error};
+use crate::referee;
 use may::sync::Mutex;
 use may_minihttp::{HttpService, HttpServiceFactory, Request, Response};
+use status::Status;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -85,11 +89,18 @@ struct Connection {
 
 impl HttpService for Connection {
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
-        let call = Call::read(request);
-        match (&self.environment, call) {
+        let line = format!("{} {}", request.method(), request.path());
+        let served = match (&self.environment, Call::read(request)) {
             (Some(environment), Ok(call)) => call.serve(environment, response),
-            (None, Ok(_)) => Status::GONE.write(response),
-            (_, Err(status)) => status.write(response),
+            (None, Ok(_)) => Err(Status::GONE),
+            (_, Err(status)) => Err(status),
+        };
+        if let Err(status) = served {
+            // An environment that was ended meanwhile has done nothing wrong.
+            if status.code != Status::GONE.code {
+                referee::violation(&format!("{line} was answered {}", status.code));
+            }
+            status.write(response);
         }
         Ok(())
     }
@@ -110,6 +121,7 @@ impl Call {
         let post = request.method() == "POST";
         let chunked = header(&request, "transfer-encoding").is_some();
         let length = header(&request, "content-length").map_or(Some(0), |value| value.parse().ok());
+        let said = Said::read(&request);
         let body = match length {
             Some(length) if !chunked => read(request, length)?,
             _ => return Err(Status::LENGTH_REQUIRED),
@@ -120,9 +132,19 @@ impl Call {
         let segments: Vec<&str> = path.split('/').collect();
         match segments[..] {
             ["invocation", "next"] if get => Ok(Call::Next),
-            ["invocation", id, "response"] if post => Ok(Call::Response(id.to_owned(), body)),
-            ["invocation", id, "error"] if post => Ok(Call::Error(id.to_owned(), body)),
-            ["init", "error"] if post => Ok(Call::InitError(body)),
+            ["invocation", id, "response"] if post => {
+                said.check_invocation_id(id);
+                Ok(Call::Response(id.to_owned(), body))
+            }
+            ["invocation", id, "error"] if post => {
+                said.check_invocation_id(id);
+                said.check_error_type();
+                Ok(Call::Error(id.to_owned(), body))
+            }
+            ["init", "error"] if post => {
+                said.check_error_type();
+                Ok(Call::InitError(body))
+            }
             ["invocation", "next"]
             | ["invocation", _, "response" | "error"]
             | ["init", "error"] => Err(Status::METHOD_NOT_ALLOWED),
@@ -130,35 +152,76 @@ impl Call {
         }
     }
 
-    fn serve(self, environment: &Environment, response: &mut Response) {
+    fn serve(self, environment: &Environment, response: &mut Response) -> Result<(), Status> {
         let outcome = match self {
-            Call::Next => match environment.next() {
-                Ok(handed) => return write_event(&handed, response),
-                Err(refusal) => Err(refusal),
-            },
+            Call::Next => {
+                return match environment.next() {
+                    Ok(handed) => {
+                        write_event(&handed, response);
+                        Ok(())
+                    }
+                    Err(refusal) => Err(status(refusal)),
+                };
+            }
             Call::Response(id, Some(body)) => environment.answer(&id, Ok(body)),
             Call::Error(id, Some(body)) => environment.answer(&id, Err(body)),
             Call::InitError(Some(body)) => environment.fail_init(body),
             Call::Response(id, None) | Call::Error(id, None) => {
                 let message = format!("Response payload size exceeded {MAX_PAYLOAD} bytes.");
                 let too_large = error("Function.ResponseSizeTooLarge", &message);
-                match environment.answer(&id, Err(too_large)) {
-                    Ok(()) => return Status::TOO_LARGE.write(response),
-                    Err(refusal) => Err(refusal),
-                }
+                let answered = environment.answer(&id, Err(too_large));
+                return Err(answered.err().map_or(Status::TOO_LARGE, status));
             }
-            Call::InitError(None) => return Status::TOO_LARGE.write(response),
+            Call::InitError(None) => return Err(Status::TOO_LARGE),
         };
-        match outcome {
-            Ok(()) => {
-                response
-                    .status_code(202, "Accepted")
-                    .header("Content-Type: application/json");
-                response.body(r#"{"status":"OK"}"#);
-            }
-            Err(Refusal::InvalidStateTransition) => Status::WRONG_STATE.write(response),
-            Err(Refusal::InvalidRequestId) => Status::WRONG_ID.write(response),
-            Err(Refusal::Gone) => Status::GONE.write(response),
+        outcome.map_err(status)?;
+        response
+            .status_code(202, "Accepted")
+            .header("Content-Type: application/json");
+        response.body(r#"{"status":"OK"}"#);
+        Ok(())
+    }
+}
+
+fn status(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::InvalidStateTransition => Status::WRONG_STATE,
+        Refusal::InvalidRequestId => Status::WRONG_ID,
+        Refusal::Gone => Status::GONE,
+    }
+}
+
+/// What a runtime says in the headers of an answer.
+struct Said {
+    error_type: Option<String>,
+    invocation_id: Option<String>,
+}
+
+impl Said {
+    fn read(request: &Request) -> Said {
+        Said {
+            error_type: header(request, "lambda-runtime-function-error-type"),
+            invocation_id: header(request, "lambda-runtime-invocation-id"),
+        }
+    }
+
+    fn check_invocation_id(&self, request_id: &str) {
+        let expected = invocation::invocation_id(request_id);
+        if self.invocation_id.as_ref() != Some(&expected) {
+            let said = &self.invocation_id;
+            referee::violation(&format!(
+                "an answer echoes Lambda-Runtime-Invocation-Id {said:?}, not {expected:?}"
+            ));
+        }
+    }
+
+    fn check_error_type(&self) {
+        let said = self.error_type.as_deref().unwrap_or_default();
+        if !referee::is_error_type(said) {
+            referee::violation(&format!(
+                "an error has Lambda-Runtime-Function-Error-Type {said:?}, which is not like \
+                 Function.ErrorType"
+            ));
         }
     }
 }
@@ -197,11 +260,13 @@ fn write_event(handed: &Handed, response: &mut Response) {
          Lambda-Runtime-Aws-Request-Id: {}\r\n\
          Lambda-Runtime-Deadline-Ms: {}\r\n\
          Lambda-Runtime-Invoked-Function-Arn: {}\r\n\
-         Lambda-Runtime-Trace-Id: {}",
+         Lambda-Runtime-Trace-Id: {}\r\n\
+         Lambda-Runtime-Invocation-Id: {}",
         invocation.request_id,
         deadline.as_millis(),
         invocation.function_arn,
         invocation.trace_id,
+        invocation::invocation_id(&invocation.request_id),
     );
     if let Some(context) = &invocation.client_context {
         headers.push_str("\r\nLambda-Runtime-Client-Context: ");
@@ -210,60 +275,4 @@ fn write_event(handed: &Handed, response: &mut Response) {
     // may_minihttp takes static headers only: some 300 bytes an invocation are the price.
     response.header(Box::leak(headers.into_boxed_str()));
     response.body_vec(invocation.event.clone());
-}
-
-struct Status {
-    code: usize,
-    reason: &'static str,
-    body: &'static str,
-}
-
-impl Status {
-    const WRONG_ID: Status = Status {
-        code: 400,
-        reason: "Bad Request",
-        body: r#"{"errorMessage":"Invalid request ID","errorType":"InvalidRequestID"}"#,
-    };
-    const TRUNCATED: Status = Status {
-        code: 400,
-        reason: "Bad Request",
-        body: r#"{"errorMessage":"Truncated request","errorType":"TruncatedHTTPRequest"}"#,
-    };
-    const WRONG_STATE: Status = Status {
-        code: 403,
-        reason: "Forbidden",
-        body: r#"{"errorMessage":"State transition is not allowed","errorType":"InvalidStateTransition"}"#,
-    };
-    const NOT_FOUND: Status = Status {
-        code: 404,
-        reason: "Not Found",
-        body: r#"{"errorMessage":"No such path in the Runtime API","errorType":"NotFound"}"#,
-    };
-    const METHOD_NOT_ALLOWED: Status = Status {
-        code: 405,
-        reason: "Method Not Allowed",
-        body: r#"{"errorMessage":"Wrong method","errorType":"MethodNotAllowed"}"#,
-    };
-    const GONE: Status = Status {
-        code: 410,
-        reason: "Gone",
-        body: r#"{"errorMessage":"This connection has no environment any more","errorType":"Gone"}"#,
-    };
-    const LENGTH_REQUIRED: Status = Status {
-        code: 411,
-        reason: "Length Required",
-        body: r#"{"errorMessage":"A Content-Length is required here","errorType":"LengthRequired"}"#,
-    };
-    const TOO_LARGE: Status = Status {
-        code: 413,
-        reason: "Request Entity Too Large",
-        body: r#"{"errorMessage":"Exceeded maximum allowed payload size","errorType":"RequestEntityTooLarge"}"#,
-    };
-
-    fn write(&self, response: &mut Response) {
-        response
-            .status_code(self.code, self.reason)
-            .header("Content-Type: application/json");
-        response.body(self.body);
-    }
 }

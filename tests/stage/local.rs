@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
@@ -32,7 +33,7 @@ impl Local {
     pub fn with(database: &Database) -> Options {
         let mut command = Command::new(program::local());
         command
-            .args(["--port", "0", "--attached", "--bootstrap"])
+            .args(["--port", "0", "--attached", "--strict", "--bootstrap"])
             .arg(program::bootstrap());
         command
             .env("DATABASE_URL", database.url())
@@ -120,6 +121,16 @@ impl Local {
     pub fn kill(&mut self) {
         self.program.signal("KILL");
         self.program.wait();
+    }
+}
+
+impl Drop for Local {
+    /// Every test is also one of the contract: a violation ends `local` with a failure.
+    fn drop(&mut self) {
+        if !thread::panicking() && !self.program.has_ended() {
+            let status = self.interrupt();
+            assert!(status.success(), "{}", self.log());
+        }
     }
 }
 

@@ -1,0 +1,54 @@
+//! Counts what a runtime does against the Runtime API's contract, and says it as it happens.
+//!
+//! `--strict` makes of it an error at the end. Knows rules, no connections.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static VIOLATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts and prints a violation.
+pub fn violation(what: &str) {
+    VIOLATIONS.fetch_add(1, Ordering::Relaxed);
+    eprintln!("VIOLATION of the Runtime API's contract: {what}");
+}
+
+/// How many there were.
+pub fn violations() -> usize {
+    VIOLATIONS.load(Ordering::Relaxed)
+}
+
+/// Whether the platform keeps this error type: `(Runtime|Function)\.[A-Z][a-zA-Z]+`; others become
+/// `Runtime.Unknown` or `Function.Unknown` (`fatalerror.go` of AWS's own emulator).
+pub fn is_error_type(text: &str) -> bool {
+    let name = text
+        .strip_prefix("Runtime.")
+        .or(text.strip_prefix("Function."));
+    name.is_some_and(|name| {
+        name.len() > 1
+            && name.starts_with(|character: char| character.is_ascii_uppercase())
+            && name
+                .chars()
+                .all(|character| character.is_ascii_alphabetic())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_type_has_a_known_prefix_and_a_name() {
+        assert!(is_error_type("Function.MigrationFailed"));
+        assert!(is_error_type("Runtime.ExitError"));
+        for wrong in [
+            "",
+            "Unhandled",
+            "Function.",
+            "Function.x",
+            "Function.A",
+            "Runtime.A_B",
+        ] {
+            assert!(!is_error_type(wrong), "{wrong}");
+        }
+    }
+}
