@@ -13,5 +13,6 @@ mod emulator;
 mod environments;
 mod image;
 mod invoke;
+mod load;
 mod migrate;
 mod web;

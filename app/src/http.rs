@@ -21,5 +21,14 @@ pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
     if request.method == "HEAD" {
         response.body.clear();
     }
-    Ok(response.into_reply())
+    let reply = response.into_reply();
+    if reply.body.len() <= Reply::LIMIT {
+        return Ok(reply);
+    }
+    log::error!(
+        "failed to answer {} {}: the page is too large",
+        request.method,
+        request.path
+    );
+    Ok(pages::too_large().into_reply())
 }

@@ -55,6 +55,12 @@ impl Invocation {
     }
 }
 
+impl Reply {
+    /// The largest that Lambda takes, in bytes: 6 MiB and a little (`MaxPayloadSize` in AWS's own
+    /// emulator).
+    pub const LIMIT: usize = 6 * 1024 * 1024 + 100;
+}
+
 impl From<Value> for Reply {
     fn from(value: Value) -> Reply {
         Reply {

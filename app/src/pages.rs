@@ -106,6 +106,16 @@ fn went_wrong(app: &App, invocation: &Invocation, failure: &Failure) -> Response
     }
 }
 
+/// The page itself is more than Lambda sends, which would be a bare 502.
+pub fn too_large() -> Response {
+    notice(
+        500,
+        "Page too large",
+        "It has more than the 6 MB that can be sent.",
+        "",
+    )
+}
+
 fn render(status: u16, page: &impl Template) -> Response {
     // Writing to a string fails only when a value's own Display does, and ours do not.
     Response::html(

@@ -33,10 +33,6 @@ const POST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Small, because ureq touches all of both buffers before the first byte is sent.
 const BUFFER_BYTES: usize = 8 * 1024;
 
-/// The largest reply that Lambda takes: 6 MiB and a little (`MaxPayloadSize` in AWS's emulator).
-/// An event is not larger, and ureq's own limit of a body is 10 MB.
-const REPLY_BYTES: usize = 6 * 1024 * 1024 + 100;
-
 /// cargo-lambda answers `/next` at once with 204 while it has no event.
 const NO_EVENT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -306,9 +302,10 @@ impl Received<'_> {
     /// When the process has to end.
     pub fn succeed(self, reply: &Reply) -> Result<(), Fatal> {
         let size = reply.body.len();
-        if size > REPLY_BYTES {
+        if size > Reply::LIMIT {
             let message = format!(
-                "failed to answer: the reply has {size} bytes, and Lambda takes {REPLY_BYTES}"
+                "failed to answer: the reply has {size} bytes, and Lambda takes {}",
+                Reply::LIMIT
             );
             let failure = Failure::new("Function.ResponseSizeTooLarge", message);
             log::error!("{failure}");

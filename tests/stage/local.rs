@@ -90,6 +90,24 @@ impl Local {
         if failed { Err(body) } else { Ok(body) }
     }
 
+    /// Invokes a function; the status and the JSON, whatever they are.
+    #[track_caller]
+    pub fn try_invoke(&self, function: &str, event: &str) -> (u16, Value) {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.url);
+        let mut response = self.agent.post(url).send(event).expect("local answers");
+        let body = response
+            .body_mut()
+            .read_to_string()
+            .expect("the body is whole");
+        let json = serde_json::from_str(&body).unwrap_or_else(|_| panic!("no JSON: {body}"));
+        (response.status().as_u16(), json)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// Its environments' processes.
     pub fn environments(&self) -> Vec<u32> {
         let output = Command::new("pgrep")
@@ -141,6 +159,16 @@ pub fn state(pid: u32) -> String {
         .output();
     let output = output.expect("ps is there: install procps");
     String::from_utf8_lossy(&output.stdout).trim().to_string()
+}
+
+/// A process's resident memory.
+pub fn resident_kb(pid: u32) -> usize {
+    let output = Command::new("ps")
+        .args(["-o", "rss=", "-p", &pid.to_string()])
+        .output();
+    let output = output.expect("ps is there: install procps");
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_string();
+    text.parse().unwrap_or_else(|_| panic!("no size: {text}"))
 }
 
 impl Options {
