@@ -6,6 +6,7 @@
 mod stage;
 
 mod aws_cli;
+mod cargo_lambda;
 mod command_line;
 mod connection;
 mod contract;

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and the project does not build into target/tools: AWS's Runtime
-# Interface Emulator, the AWS CLI and, where no Docker engine runs, podman with stand-ins for the
+# Interface Emulator, the AWS CLI, cargo-lambda and, where no Docker engine runs, podman with stand-ins for the
 # base images. Pinned, checked by hash, and quick when all of it is there.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -44,6 +44,18 @@ if ! installed aws-lambda-rie; then
     install -m 755 "$tools/wheel/samcli/local/rapid/aws-lambda-rie-$machine" "$tools/aws-lambda-rie"
     rm -rf "$tools/wheel"
     cp tests/tools/aws-lambda-rie.txt "$tools/"
+fi
+
+if ! installed cargo-lambda; then
+    echo "installing cargo-lambda into target/tools" >&2
+    rm -rf "$tools/wheel"
+    "$tools/awscli/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+        --only-binary=:all: --require-hashes --requirement tests/tools/cargo-lambda.txt \
+        --dest "$tools/wheel"
+    python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel"
+    install -m 755 "$tools"/wheel/*/scripts/cargo-lambda "$tools/cargo-lambda"
+    rm -rf "$tools/wheel"
+    cp tests/tools/cargo-lambda.txt "$tools/"
 fi
 
 docker info >/dev/null 2>&1 || tests/tools/podman.sh

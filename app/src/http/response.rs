@@ -46,6 +46,8 @@ impl Response {
         let reply = json!({
             "statusCode": self.status,
             "headers": headers,
+            // None of ours yet; cargo-lambda takes no response without the field.
+            "cookies": [],
             "body": self.body,
             "isBase64Encoded": false,
         });
