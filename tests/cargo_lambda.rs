@@ -5,57 +5,84 @@ use crate::stage::{Database, Program, bootstrap, free_port, migrations, tool, wa
 use std::net::TcpStream;
 use std::process::Command;
 
-#[test]
-fn pages_errors_and_migrations_pass_through_cargo_lambda() {
-    let database = Database::new();
-    let port = free_port();
-    let _watch = Program::start(
-        Command::new(tool("cargo-lambda"))
-            .args([
-                "lambda",
-                "watch",
-                "--only-lambda-apis",
-                "--invoke-address",
-                "127.0.0.1",
-            ])
-            .args(["--invoke-port", &port.to_string()]),
-    );
-    wait_for("cargo-lambda to listen", || {
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    });
-    let start = |function: &str, handler: &str| {
-        let address = format!("http://127.0.0.1:{port}/.rt/{function}");
-        Program::start(
+/// cargo-lambda with the one function that it knows in this mode, `_`.
+struct Watch {
+    port: u16,
+    _watch: Program,
+    bootstrap: Program,
+}
+
+impl Watch {
+    fn start(database: &Database, handler: &str) -> Watch {
+        let port = free_port();
+        let watch = Program::start(
+            Command::new(tool("cargo-lambda"))
+                .args(["lambda", "watch", "--only-lambda-apis"])
+                .args([
+                    "--invoke-address",
+                    "127.0.0.1",
+                    "--invoke-port",
+                    &port.to_string(),
+                ]),
+        );
+        wait_for("cargo-lambda to listen", || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        let bootstrap = Program::start(
             Command::new(bootstrap())
-                .env("AWS_LAMBDA_RUNTIME_API", address)
+                .env(
+                    "AWS_LAMBDA_RUNTIME_API",
+                    format!("http://127.0.0.1:{port}/.rt/_"),
+                )
                 .env("_HANDLER", handler)
                 .env("DATABASE_URL", database.url())
                 .env("MIGRATIONS_DIR", migrations()),
-        )
-    };
-    let migrate = start("migrations", "migrate");
-    let web = start("_", "http");
+        );
+        Watch {
+            port,
+            _watch: watch,
+            bootstrap,
+        }
+    }
 
-    let invoke = |function: &str, event: &str| {
-        let url = format!("http://127.0.0.1:{port}/2015-03-31/functions/{function}/invocations");
+    fn invoke(&self, event: &str) -> String {
+        let url = format!(
+            "http://127.0.0.1:{}/2015-03-31/functions/_/invocations",
+            self.port
+        );
         let mut reply = ureq::post(url).send(event).expect("cargo-lambda answers");
         reply
             .body_mut()
             .read_to_string()
             .expect("the body is whole")
-    };
-    let applied = invoke("migrations", r#"{"action":"migrate"}"#);
+    }
+
+    fn get(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let mut page = ureq::get(url).call().expect("it is a page");
+        page.body_mut().read_to_string().expect("the body is whole")
+    }
+}
+
+#[test]
+fn pages_errors_and_migrations_pass_through_cargo_lambda() {
+    let database = Database::new();
+    let migrations = Watch::start(&database, "migrate");
+    let applied = migrations.invoke(r#"{"action":"migrate"}"#);
     assert!(
         applied.contains("create_orders"),
         "{applied}\n{}",
-        migrate.log()
+        migrations.bootstrap.log()
     );
-    let unknown = invoke("migrations", r#"{"action":"x"}"#);
+    let unknown = migrations.invoke(r#"{"action":"x"}"#);
     assert!(unknown.contains("Function.UnknownAction"), "{unknown}");
 
-    let mut page = ureq::get(format!("http://127.0.0.1:{port}/"))
-        .call()
-        .expect("it is a page");
-    let page = page.body_mut().read_to_string().expect("the body is whole");
-    assert!(page.contains("up to date"), "{page}\n{}", web.log());
+    let web = Watch::start(&database, "http");
+    assert_eq!(web.get("/up"), "up\n");
+    let page = web.get("/");
+    assert!(
+        page.contains("up to date"),
+        "{page}\n{}",
+        web.bootstrap.log()
+    );
 }
