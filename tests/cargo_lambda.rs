@@ -50,7 +50,9 @@ impl Watch {
             "http://127.0.0.1:{}/2015-03-31/functions/_/invocations",
             self.port
         );
-        let mut reply = ureq::post(url).send(event).expect("cargo-lambda answers");
+        // A function's error is a 500 here.
+        let request = ureq::post(url).config().http_status_as_error(false).build();
+        let mut reply = request.send(event).expect("cargo-lambda answers");
         reply
             .body_mut()
             .read_to_string()
