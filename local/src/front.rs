@@ -3,6 +3,7 @@
 //! A thread per connection, so a slow client or function holds up nobody else. Not on
 //! may_minihttp, which closes the connection on a request with more than 16 headers.
 
+use crate::Result;
 use crate::function::Function;
 use crate::invocation::MAX_PAYLOAD;
 use crate::{function_url, invoke_api};
@@ -13,17 +14,22 @@ use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// Listens on that port of 127.0.0.1, or on a free one if it is 0; the address.
-pub fn start(
-    port: u16,
-    functions: Vec<Arc<Function>>,
-) -> io::Result<(SocketAddr, ListeningServer)> {
-    // oxhttp does not tell which port it got, so it is not asked for port 0.
-    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.local_addr()?;
-    let server = Server::new(move |request| serve(&functions, request))
-        .bind(address)
-        .spawn()?;
-    Ok((address, server))
+/// That port of 127.0.0.1, or a free one if it is 0. oxhttp does not tell which port it got, so it
+/// is not asked for port 0.
+pub fn reserve(port: u16) -> Result<SocketAddr> {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|port| port.local_addr());
+    Ok(address.map_err(|cause| {
+        format!(
+            "failed to listen on port `{port}`: {cause}; choose another: --port, make run PORT="
+        )
+    })?)
+}
+
+/// Listens.
+pub fn start(address: SocketAddr, functions: Vec<Arc<Function>>) -> Result<ListeningServer> {
+    let server = Server::new(move |request| serve(&functions, request)).bind(address);
+    let failed = |cause| format!("failed to listen on `{address}`: {cause}");
+    Ok(server.spawn().map_err(failed)?)
 }
 
 fn serve(functions: &[Arc<Function>], request: &mut Request<Body>) -> Response<Body> {

@@ -23,6 +23,7 @@ use function::{Function, Settings};
 use options::{Options, Request};
 use postgres::Postgres;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -65,6 +66,8 @@ fn serve_postgres(options: &Options) -> Result<()> {
 fn serve(options: Options) -> Result<()> {
     let (stop, stopped) = mpsc::channel();
     listen_for_stop(&stop, &options)?;
+    // Before anything is started: the port is what is taken most often.
+    let address = front::reserve(options.port)?;
     let bootstrap = bootstrap(&options)?;
     let postgres = match is_set("DATABASE_URL") || is_set("DB_HOST") {
         true => None,
@@ -81,7 +84,7 @@ fn serve(options: Options) -> Result<()> {
     let strict = options.strict;
     // Beside this thread, so that a stop is heard while an event is still being handled.
     thread::spawn(move || {
-        if let Err(error) = open(&options, &opened) {
+        if let Err(error) = open(&options, address, &opened) {
             let _ = stop.send(Err(error));
         }
     });
@@ -97,7 +100,7 @@ fn serve(options: Options) -> Result<()> {
 }
 
 /// Invokes what has to be invoked first, then opens the door.
-fn open(options: &Options, functions: &[Arc<Function>]) -> Result<()> {
+fn open(options: &Options, address: SocketAddr, functions: &[Arc<Function>]) -> Result<()> {
     for (name, event) in &options.invocations {
         let function = functions.iter().find(|function| function.name == *name);
         let function = function.expect("the options name known functions only");
@@ -112,8 +115,7 @@ fn open(options: &Options, functions: &[Arc<Function>]) -> Result<()> {
             )
         })?;
     }
-    let (address, server) = front::start(options.port, functions.to_vec())
-        .map_err(|cause| format!("failed to listen on port `{}`: {cause}", options.port))?;
+    let server = front::start(address, functions.to_vec())?;
     println!("http://localhost:{}", address.port());
     Ok(server.join()?)
 }
