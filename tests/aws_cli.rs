@@ -1,24 +1,22 @@
 //! The real AWS CLI invokes the functions of `local` as it invokes those of AWS.
 
-use crate::stage::{Database, Local, tool};
+use crate::stage::{Database, Local, tool, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::process::{Command, Output};
 
 /// Invokes; the CLI's own words and what it wrote to the output file.
 fn invoke(local: &Local, function: &str, event: &str) -> (Output, Value) {
+    invoke_as("RequestResponse", local, function, event)
+}
+
+fn invoke_as(kind: &str, local: &Local, function: &str, event: &str) -> (Output, Value) {
     let dir = tempfile::tempdir().expect("there is room");
     let (payload, reply) = (dir.path().join("event.json"), dir.path().join("reply.json"));
     fs::write(&payload, event).expect("there is room");
     let output = Command::new(tool("awscli/bin/aws"))
-        .args([
-            "lambda",
-            "invoke",
-            "--region",
-            "local",
-            "--no-sign-request",
-            "--endpoint-url",
-        ])
+        .args(["lambda", "invoke", "--invocation-type", kind])
+        .args(["--region", "local", "--no-sign-request", "--endpoint-url"])
         .args([local.url(), "--function-name", function, "--payload"])
         .arg(format!("fileb://{}", payload.display()))
         .arg(&reply)
@@ -70,4 +68,23 @@ fn the_aws_cli_is_told_when_there_is_no_such_function() {
         said.contains("nobody") && said.contains("migrations"),
         "{said}"
     );
+}
+
+#[test]
+fn the_aws_cli_invokes_without_waiting_and_without_running() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let event = r#"{"action":"migrate"}"#;
+    let status = |kind: &str| {
+        let (output, _) = invoke_as(kind, &local, "migrations", event);
+        let said: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        said["StatusCode"].clone()
+    };
+    assert_eq!(status("DryRun"), 204);
+    assert!(local.environments().is_empty(), "a dry run starts nothing");
+    assert_eq!(status("Event"), 202);
+    wait_for("the event to be handled", || {
+        database.has("order_totals").then_some(())
+    });
 }
