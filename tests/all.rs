@@ -16,4 +16,5 @@ mod image;
 mod invoke;
 mod load;
 mod migrate;
+mod private_postgres;
 mod web;

@@ -140,6 +140,19 @@ fn an_environment_is_frozen_between_invocations() {
 }
 
 #[test]
+fn an_environment_that_nobody_needs_is_ended() {
+    let database = Database::new();
+    let local = Local::with(&database).args(["--idle", "1"]).start();
+    assert_eq!(local.get("/up").0, 200);
+    let environment = local.frozen();
+    wait_for("the idle environment to end", || {
+        local.environments().is_empty().then_some(())
+    });
+    assert_eq!(local.get("/up").0, 200);
+    assert_ne!(local.frozen(), environment);
+}
+
+#[test]
 fn nothing_stays_behind_when_local_is_interrupted_or_killed() {
     let database = Database::new();
     for kill in [false, true] {
