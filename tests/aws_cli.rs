@@ -14,7 +14,9 @@ fn invoke_as(kind: &str, local: &Local, function: &str, event: &str) -> (Output,
     let dir = tempfile::tempdir().expect("there is room");
     let (payload, reply) = (dir.path().join("event.json"), dir.path().join("reply.json"));
     fs::write(&payload, event).expect("there is room");
-    let output = Command::new(tool("awscli/bin/aws"))
+    // By its interpreter: the script's first line cannot name one whose path has a space.
+    let output = Command::new(tool("awscli/bin/python"))
+        .arg(tool("awscli/bin/aws"))
         .args(["lambda", "invoke", "--invocation-type", kind])
         .args(["--region", "local", "--no-sign-request", "--endpoint-url"])
         .args([local.url(), "--function-name", function, "--payload"])

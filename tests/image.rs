@@ -34,7 +34,9 @@ fn prepared(mut command: Command, configuration: &str) -> Command {
         command
             .env("CONTAINERS_CONF", podman.join(configuration))
             .env("CONTAINERS_STORAGE_CONF", podman.join("storage.conf"))
-            .env("BUILDAH_ISOLATION", "chroot");
+            .env("BUILDAH_ISOLATION", "chroot")
+            // conmon takes no path beyond ASCII in another locale.
+            .env("LC_ALL", "C.UTF-8");
     }
     command
 }
