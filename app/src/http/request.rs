@@ -44,7 +44,9 @@ fn unknown(event: &Value) -> Failure {
         }
         Value::Object(fields) if fields.is_empty() => "an empty object".to_string(),
         Value::Object(fields) => {
-            let names: Vec<&str> = fields.keys().take(10).map(String::as_str).collect();
+            // Names, not values, and not all of a name that is none.
+            let shown = |name: &String| name.chars().take(40).collect();
+            let names: Vec<String> = fields.keys().take(10).map(shown).collect();
             format!("an object with the fields {}", names.join(", "))
         }
         Value::Array(_) => "an array".to_string(),
