@@ -22,6 +22,7 @@ fn handle(_: &App, invocation: &Invocation) -> Result<Reply, Failure> {
         Some("hang") => loop {
             thread::park_timeout(Duration::from_secs(60));
         },
+        Some("trace") => Ok(json!({"trace": std::env::var("_X_AMZN_TRACE_ID").ok()}).into()),
         Some("context") => Ok(context(invocation).into()),
         Some("reply") => {
             let bytes = event["bytes"].as_u64().unwrap_or_default() as usize;

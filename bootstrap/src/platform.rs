@@ -2,6 +2,9 @@
 //!
 //! Source: "Defined runtime environment variables", AWS Lambda Developer Guide.
 
+/// Where X-Ray's libraries, and processes that a handler starts, look for the trace id.
+pub const TRACE_ID: &str = "_X_AMZN_TRACE_ID";
+
 /// An environment on Lambda.
 pub struct Platform {
     /// Where the Runtime API is.

@@ -5,7 +5,7 @@
 mod shutdown;
 
 use crate::api::{Api, Fatal};
-use crate::platform::{self, Platform};
+use crate::platform::{self, Platform, TRACE_ID};
 use crate::{logging, panics};
 use app::{App, Failure, Handler, Invocation, Reply};
 use std::process::ExitCode;
@@ -108,6 +108,7 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
     let worker = Arc::new(Worker {
         handler,
         app,
+        shared: platform.concurrency > 1,
         busy: RwLock::new(()),
     });
     if platform.concurrency == 1 && !platform.graceful_shutdown {
@@ -125,9 +126,8 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
     for _ in 0..platform.concurrency {
         let (worker, ended) = (Arc::clone(&worker), ended.clone());
         let address = platform.runtime_api.clone();
-        let patient = platform.concurrency > 1;
         thread::spawn(move || {
-            let fatal = match patient {
+            let fatal = match worker.shared {
                 true => worker.serve_patiently(&address),
                 false => worker.serve(&Api::new(&address)),
             };
@@ -141,6 +141,8 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
 struct Worker {
     handler: Handler,
     app: App,
+    /// Whether several invocations are handled at once.
+    shared: bool,
     /// Read-locked while an invocation is handled.
     busy: RwLock<()>,
 }
@@ -154,7 +156,7 @@ impl Worker {
             };
             let _busy = self.busy.read().unwrap_or_else(PoisonError::into_inner);
             logging::begin(received.invocation());
-            let answered = match dispatch(self.handler, &self.app, received.invocation()) {
+            let answered = match self.handle(received.invocation()) {
                 Ok(reply) => received.succeed(&reply),
                 Err(failure) => {
                     log::error!("{failure}");
@@ -165,6 +167,16 @@ impl Worker {
                 return fatal;
             }
             logging::end();
+        }
+    }
+
+    /// Runs the handler, with the trace id in the process's environment where the process is the
+    /// invocation's alone. No other thread of ours reads the environment then, as `set_var` wants.
+    fn handle(&self, invocation: &Invocation) -> Result<Reply, Failure> {
+        let dispatch = || dispatch(self.handler, &self.app, invocation);
+        match self.shared {
+            true => dispatch(),
+            false => temp_env::with_var(TRACE_ID, invocation.trace_id.as_ref(), dispatch),
         }
     }
 
