@@ -1,6 +1,8 @@
 //! The real AWS CLI invokes the functions of `local` as it invokes those of AWS.
 
 use crate::stage::{Database, Local, tool, wait_for};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use std::fs;
 use std::process::{Command, Output};
@@ -18,6 +20,7 @@ fn invoke_as(kind: &str, local: &Local, function: &str, event: &str) -> (Output,
     let output = Command::new(tool("awscli/bin/python"))
         .arg(tool("awscli/bin/aws"))
         .args(["lambda", "invoke", "--invocation-type", kind])
+        .args(["--log-type", "Tail"])
         .args(["--region", "local", "--no-sign-request", "--endpoint-url"])
         .args([local.url(), "--function-name", function, "--payload"])
         .arg(format!("fileb://{}", payload.display()))
@@ -43,6 +46,19 @@ fn the_aws_cli_invokes_a_function_by_its_name() {
         "{reply}"
     );
     assert!(database.has("customers"));
+    let log = said["LogResult"].as_str().expect("it was asked for");
+    let log = BASE64_STANDARD.decode(log).expect("it is base64");
+    let log = String::from_utf8(log).expect("it is text");
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].starts_with("START RequestId: "), "{log}");
+    assert!(
+        log.contains("\nINFO RequestId: "),
+        "the handler's own words: {log}"
+    );
+    assert!(
+        lines[lines.len() - 1].starts_with("REPORT RequestId: "),
+        "{log}"
+    );
 }
 
 #[test]

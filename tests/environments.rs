@@ -1,13 +1,21 @@
 //! Environments as Lambda has them: kept, frozen, killed, replaced.
 
-use crate::stage::{Database, Local, faulty, root, signal, state, wait_for};
+use crate::stage::{Database, Local, Options, faulty, root, signal, state, wait_for};
 use serde_json::json;
+use std::fs;
 
 fn faulty_local(database: &Database) -> Local {
     Local::with(database)
         .bootstrap(&faulty())
-        .args(["--function", "faulty=faulty", "--timeout", "2"])
+        .args(["--functions", "faulty=faulty", "--timeout", "2"])
         .start()
+}
+
+fn outlaw(database: &Database, way: &str, args: &[&str]) -> Options {
+    Local::with(database)
+        .bootstrap(&root().join("tests/outlaw.py"))
+        .env("OUTLAW", way)
+        .args(args)
 }
 
 #[test]
@@ -106,7 +114,7 @@ fn an_environment_that_takes_too_long_is_killed_and_replaced() {
 fn an_unknown_handler_is_an_init_error_that_names_the_known_ones() {
     let database = Database::new();
     let local = Local::with(&database)
-        .args(["--function", "web=htttp"])
+        .args(["--functions", "web=htttp"])
         .start();
     let error = local
         .invoke("web", "{}")
@@ -205,11 +213,9 @@ fn reports_are_printed_as_lambda_prints_them() {
 #[test]
 fn a_runtime_that_breaks_the_contract_is_refused_and_named() {
     let database = Database::new();
-    let mut local = Local::with(&database)
-        .bootstrap(&root().join("tests/outlaw.py"))
-        .start();
+    let mut local = outlaw(&database, "rules", &[]).start();
     let statuses = local.invoke("web", "{}").expect("it answers in the end");
-    assert_eq!(statuses, json!([403, 400, 405, 404]));
+    assert_eq!(statuses, json!([403, 400, 405, 404, 400, 403]));
     wait_for("its last call", || {
         local
             .log()
@@ -222,12 +228,91 @@ fn a_runtime_that_breaks_the_contract_is_refused_and_named() {
         "POST /2018-06-01/runtime/init/error was answered 403",
         "/invocation/somebody-elses/response was answered 400",
         "/response was answered 405",
+        "/response was answered 400",
         "GET /2018-06-01/runtime/nowhere was answered 404",
+        "POST /2020-01-01/extension/register was answered 403",
+        "/error has no Content-Type",
+        "XRay-Error-Cause of 8 bytes that is no JSON object",
         "echoes Lambda-Runtime-Invocation-Id None",
         "contract was violated",
     ] {
         assert!(log.contains(words), "no {words:?} in {log}");
     }
+}
+
+#[test]
+fn an_answer_after_the_timeout_is_refused_as_gone() {
+    let database = Database::new();
+    let local = outlaw(&database, "late", &["--timeout", "1"]).start();
+    let error = local.invoke("web", "{}").expect_err("it takes too long");
+    assert_eq!(error["errorType"], "Sandbox.Timedout");
+    wait_for("the late answer", || {
+        local
+            .log()
+            .contains("the late answer got 410")
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_failed_init_is_made_up_for_inside_the_invocation() {
+    let database = Database::new();
+    for (way, status) in [
+        ("exit", "error\tError Type: Runtime.ExitError"),
+        ("hang", "timeout"),
+    ] {
+        let dir = tempfile::tempdir().expect("there is room");
+        let started = format!("STARTED={}", dir.path().join("started").display());
+        let local = outlaw(&database, way, &["--env", &started]).start();
+        let answer = local.invoke("web", "{}").expect("the second start serves");
+        assert_eq!(answer, "served");
+        let log = local.log();
+        let report = log
+            .lines()
+            .find(|line| line.starts_with("INIT_REPORT "))
+            .unwrap_or_else(|| panic!("no report of the first init: {log}"));
+        assert!(
+            report.ends_with(&format!("Phase: init\tStatus: {status}")),
+            "{report}"
+        );
+        assert!(
+            !log.contains("\tInit Duration: "),
+            "the second init is part of the invocation: {log}"
+        );
+    }
+}
+
+#[test]
+fn a_handler_that_ends_in_order_is_asked_to_and_waited_for() {
+    let database = Database::new();
+    let mut local = Local::with(&database)
+        .args(["--env", "GRACEFUL_SHUTDOWN=true"])
+        .start();
+    assert_eq!(local.get("/").0, 200);
+    local.frozen();
+    assert!(local.interrupt().success(), "{}", local.log());
+    let log = local.log();
+    assert!(log.contains("INFO ended in order after SIGTERM"), "{log}");
+}
+
+#[test]
+fn a_rebuilt_executable_is_picked_up_by_the_next_request() {
+    let database = Database::new();
+    let dir = tempfile::tempdir().expect("there is room");
+    let (built, rebuilt) = (dir.path().join("bootstrap"), dir.path().join("next"));
+    fs::copy(faulty(), &built).expect("there is room");
+    let local = Local::with(&database)
+        .bootstrap(&built)
+        .args(["--functions", "faulty=faulty"])
+        .start();
+    let pid = || local.invoke("faulty", "{}").expect("it echoes")["pid"].clone();
+    let first = pid();
+    local.frozen();
+    assert_eq!(pid(), first);
+    local.frozen();
+    fs::copy(faulty(), &rebuilt).expect("there is room");
+    fs::rename(&rebuilt, &built).expect("they are in one directory");
+    assert_ne!(pid(), first);
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn a_burst_is_answered_or_throttled_and_leaves_nothing_behind() {
     let database = Database::new();
     let mut local = Local::with(&database)
         .bootstrap(&faulty())
-        .args(["--function", "faulty=faulty", "--max-concurrency", "50"])
+        .args(["--functions", "faulty=faulty", "--max-concurrency", "50"])
         .start();
     let statuses: Vec<u16> = thread::scope(|scope| {
         let request = |number: usize| {
@@ -55,7 +55,7 @@ fn twenty_thousand_invocations_with_faults_lose_nothing_and_grow_nothing() {
     let database = Database::new();
     let local = Local::with(&database)
         .bootstrap(&faulty())
-        .args(["--function", "faulty=faulty"])
+        .args(["--functions", "faulty=faulty"])
         .start();
     let answered = AtomicUsize::new(0);
     let early = AtomicUsize::new(0);

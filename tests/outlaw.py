@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""A runtime that breaks the contract: answers with the statuses that it got for it."""
+"""A runtime that breaks the contract, in the way that the variable OUTLAW names."""
 
 import http.client
 import json
 import os
+import signal
+import sys
+import time
 
 RUNTIME = "/2018-06-01/runtime"
 api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
@@ -17,23 +20,60 @@ def call(method, path, body=None, **headers):
     return response
 
 
-def serve():
+def take():
+    """The path for the answer to the next event, and the nonce that belongs into it."""
     event = call("GET", RUNTIME + "/invocation/next")
-    request_id = event.headers["Lambda-Runtime-Aws-Request-Id"]
     nonce = {"Lambda_Runtime_Invocation_Id": event.headers["Lambda-Runtime-Invocation-Id"]}
-    answer = RUNTIME + "/invocation/" + request_id
+    return RUNTIME + "/invocation/" + event.headers["Lambda-Runtime-Aws-Request-Id"], nonce
+
+
+def break_rules():
+    """Answers with the statuses that it got for what is forbidden."""
+    answer, nonce = take()
+    right = {"Content_Type": "application/json", **nonce}
     statuses = [
-        call("POST", RUNTIME + "/init/error", "{}", Lambda_Runtime_Function_Error_Type="Runtime.Late").status,
-        call("POST", RUNTIME + "/invocation/somebody-elses/response", "{}",
-             Lambda_Runtime_Invocation_Id="somebody-elses-1").status,
-        call("PUT", answer + "/response", "{}", **nonce).status,
+        call("POST", RUNTIME + "/init/error", "{}", **right,
+             Lambda_Runtime_Function_Error_Type="Runtime.Late").status,
+        call("POST", RUNTIME + "/invocation/somebody-elses/response", "{}", **right).status,
+        call("PUT", answer + "/response", "{}", **right).status,
         call("GET", RUNTIME + "/nowhere").status,
+        call("POST", answer + "/response", "{}", **right,
+             Lambda_Runtime_Function_Response_Mode="dripping").status,
+        call("POST", "/2020-01-01/extension/register", "{}", **right).status,
     ]
-    call("POST", answer + "/response", json.dumps(statuses), **nonce)
-    # After the answer: a second one, and an error without a type or a nonce.
-    call("POST", answer + "/response", "2", **nonce)
-    call("POST", answer + "/error", "{}")
+    call("POST", answer + "/response", json.dumps(statuses), **right)
+    # After the answer: a second one, and an error with nothing that belongs to one.
+    call("POST", answer + "/response", "2", **right)
+    call("POST", answer + "/error", "{}", Lambda_Runtime_Function_XRay_Error_Cause="not JSON")
 
 
+def answer_late():
+    """Answers when the platform has ended the environment, from a process that it cannot reach."""
+    answer, nonce = take()
+    environment = os.getpid()
+    if os.fork():
+        signal.pause()
+    os.setsid()
+    while os.getppid() == environment:
+        time.sleep(0.01)
+    status = call("POST", answer + "/response", "{}", Content_Type="application/json", **nonce).status
+    print(f"the late answer got {status}", file=sys.stderr)
+    sys.exit()
+
+
+def start_badly():
+    """Ends, or hangs, at its first start, and serves at the second."""
+    started = os.environ["STARTED"]
+    if not os.path.exists(started):
+        open(started, "w").close()
+        print("a bad start", file=sys.stderr)
+        if os.environ["OUTLAW"] == "hang":
+            signal.pause()
+        sys.exit(3)
+    answer, nonce = take()
+    call("POST", answer + "/response", '"served"', Content_Type="application/json", **nonce)
+
+
+ways = {"rules": break_rules, "late": answer_late, "exit": start_badly, "hang": start_badly}
 while True:
-    serve()
+    ways[os.environ["OUTLAW"]]()

@@ -5,18 +5,20 @@
 //! coroutines: hence may's lock and condition variable, which park either. Knows neither HTTP nor
 //! how many environments there are.
 
+mod log;
 mod runtime;
 
 pub use runtime::{Handed, Refusal};
 
 use crate::invocation::{Answer, Invocation};
 use crate::process::Process;
+use log::Log;
 use may::sync::{Condvar, Mutex, MutexGuard};
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Lambda's own limit for the init phase ("Lambda execution environment lifecycle").
 pub const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -26,22 +28,28 @@ pub const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// another; a runtime that works on after its response must not delay the caller.
 const SETTLE_LIMIT: Duration = Duration::from_millis(100);
 
+/// What a process with an internal extension has between SIGTERM and SIGKILL
+/// ("Lambda execution environment lifecycle", shutdown phase).
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
+
 /// An environment is one life of one process.
 pub struct Environment {
     state: Mutex<State>,
     changed: Condvar,
     process: Process,
+    /// What the process says.
+    pub log: Arc<Log>,
     started: Instant,
-    limits: Limits,
+    plan: Plan,
 }
 
-/// What ends an environment from outside.
+/// What an environment is told when it starts.
 #[derive(Clone, Copy)]
-pub struct Limits {
-    /// The function's timeout, from the moment the event is handed over.
-    pub timeout: Duration,
+pub struct Plan {
     /// An environment that has waited that long is ended.
     pub idle: Duration,
+    /// When the executable that it runs was built.
+    pub built: Option<SystemTime>,
 }
 
 struct State {
@@ -54,6 +62,16 @@ struct State {
     answer: Option<(Answer, Duration)>,
     /// What the process reported by `/init/error`.
     init_error: Option<Vec<u8>>,
+    extension: Extension,
+}
+
+/// An internal extension, which a runtime registers to be sent SIGTERM.
+#[derive(PartialEq)]
+enum Extension {
+    None,
+    /// It has not asked for its first event yet: the init phase lasts until it does.
+    Registered,
+    Waiting,
 }
 
 enum Phase {
@@ -61,16 +79,20 @@ enum Phase {
     Init,
     /// Running and reserved for one caller, who has an event for it.
     Ready,
-    /// The event waits for the process to take it.
-    Invoked(Arc<Invocation>),
+    /// The event waits for the process to take it, and to answer it within this time.
+    Invoked(Arc<Invocation>, Duration),
     /// The process has taken the event.
-    Running(Arc<Invocation>, Instant),
+    Running {
+        invocation: Arc<Invocation>,
+        begun: Instant,
+        until: Instant,
+    },
     /// The process has answered and not asked for more yet.
     Answered { request_id: String, until: Instant },
     /// Frozen in `/next`, until it is ended for want of events.
     Idle { until: Instant },
-    /// Killed because nobody needs it; about to be `Dead`.
-    Ending,
+    /// Nobody needs it, or it took too long: about to be `Dead`, killed then at the latest.
+    Ending { until: Instant },
     /// Ended, and reaped; `unserved` if it had taken no event since its last answer.
     Dead {
         status: Option<ExitStatus>,
@@ -84,8 +106,19 @@ pub enum InitFailure {
     Reported(Vec<u8>),
     /// The process ended.
     Exited(Option<ExitStatus>),
-    /// The process was killed after `INIT_LIMIT`.
+    /// The process was killed because it took too long.
     TimedOut,
+}
+
+impl InitFailure {
+    /// In Lambda's words.
+    pub fn status(&self) -> &'static str {
+        match self {
+            InitFailure::Reported(_) => "error\tError Type: Runtime.InitError",
+            InitFailure::Exited(_) => "error\tError Type: Runtime.ExitError",
+            InitFailure::TimedOut => "timeout",
+        }
+    }
 }
 
 /// How an invocation ended.
@@ -102,9 +135,12 @@ pub enum Outcome {
 
 impl Environment {
     /// Starts the process. Its first `/next` ends the init phase.
-    pub fn start(command: &mut Command, limits: Limits) -> io::Result<Arc<Environment>> {
+    pub fn start(mut command: Command, plan: Plan) -> io::Result<Arc<Environment>> {
+        let (reader, writer) = io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
         let started = Instant::now();
-        let (process, child) = Process::start(command)?;
+        let (process, child) = Process::start(&mut command)?;
+        let log = Log::follow(reader)?;
         let environment = Arc::new(Environment {
             state: Mutex::new(State {
                 phase: Phase::Init,
@@ -112,11 +148,13 @@ impl Environment {
                 poll: 0,
                 answer: None,
                 init_error: None,
+                extension: Extension::None,
             }),
             changed: Condvar::new(),
             process,
+            log,
             started,
-            limits,
+            plan,
         });
         let watched = environment.clone();
         thread::spawn(move || watched.watch(child));
@@ -125,9 +163,9 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Waits for the end of the init phase; its duration.
-    pub fn await_init(&self) -> Result<Duration, InitFailure> {
-        let limit = self.started + INIT_LIMIT;
+    /// Waits for the end of the init phase, but not longer than this; its duration.
+    pub fn await_init(&self, limit: Duration) -> Result<Duration, InitFailure> {
+        let limit = self.started + limit;
         let mut state = self.lock();
         let mut killed = false;
         loop {
@@ -140,10 +178,10 @@ impl Environment {
                         None => InitFailure::Exited(status),
                     });
                 }
-                Phase::Ready => return Ok(state.init),
+                Phase::Ready if state.extension != Extension::Registered => return Ok(state.init),
                 _ if !killed && Instant::now() >= limit => {
                     killed = true;
-                    self.process.kill();
+                    self.kill(&mut state);
                 }
                 _ if killed => state = self.wait(state),
                 _ => state = self.wait_until(state, limit),
@@ -151,10 +189,16 @@ impl Environment {
         }
     }
 
-    /// Thaws it and keeps it for one caller, if it is idle.
-    pub fn reserve(&self) -> bool {
+    /// Thaws it and keeps it for one caller, if it is idle. If the executable has been built again
+    /// meanwhile, it is ended instead.
+    pub fn reserve(&self, built: Option<SystemTime>) -> bool {
         let mut state = self.lock();
         match &state.phase {
+            // While it is being built there is none.
+            Phase::Idle { .. } if built.is_some() && built != self.plan.built => {
+                self.terminate(&mut state);
+                false
+            }
             Phase::Idle { .. } if state.answer.is_none() && !self.process.has_ended() => {
                 self.process.thaw();
                 state.phase = Phase::Ready;
@@ -165,11 +209,11 @@ impl Environment {
     }
 
     /// Hands the event to the process that was reserved or has just been initialised, and waits
-    /// for the outcome.
-    pub fn run(&self, invocation: &Arc<Invocation>) -> Outcome {
+    /// for the outcome, for this time after it was handed over.
+    pub fn run(&self, invocation: &Arc<Invocation>, timeout: Duration) -> Outcome {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Ready) {
-            state.phase = Phase::Invoked(invocation.clone());
+            state.phase = Phase::Invoked(invocation.clone(), timeout);
             self.changed.notify_all();
         }
         let begun = Instant::now();
@@ -183,8 +227,8 @@ impl Environment {
                 Phase::Dead { .. } if killed => return Outcome::TimedOut,
                 Phase::Dead { unserved: true, .. } => return Outcome::Unserved,
                 Phase::Dead { status, .. } => return Outcome::Exited(*status, begun.elapsed()),
-                Phase::Running(_, deadline) => *deadline,
-                _ => begun + self.limits.timeout,
+                Phase::Running { until, .. } => *until,
+                _ => begun + timeout,
             };
             if killed {
                 state = self.wait(state);
@@ -192,7 +236,7 @@ impl Environment {
                 state = self.wait_until(state, deadline);
             } else {
                 killed = true;
-                self.process.kill();
+                self.kill(&mut state);
             }
         }
     }
@@ -200,9 +244,7 @@ impl Environment {
     /// Ends the process, whatever it does, and waits until it is gone.
     pub fn end(&self) {
         let mut state = self.lock();
-        if !matches!(state.phase, Phase::Dead { .. }) {
-            self.process.kill();
-        }
+        self.terminate(&mut state);
         while !matches!(state.phase, Phase::Dead { .. }) {
             state = self.wait(state);
         }
@@ -210,7 +252,7 @@ impl Environment {
 
     /// Whether it will never serve again.
     pub fn is_over(&self) -> bool {
-        matches!(self.lock().phase, Phase::Ending | Phase::Dead { .. })
+        matches!(self.lock().phase, Phase::Ending { .. } | Phase::Dead { .. })
     }
 
     /// The process's largest resident set in MB, if it can still be told.
@@ -229,7 +271,8 @@ impl Environment {
         }
     }
 
-    /// Ends it when it has been idle for too long, or busy beyond its timeout after its response.
+    /// Ends it when it has been idle for too long, or busy beyond its timeout after its response,
+    /// or deaf to SIGTERM.
     ///
     /// In a thread, because may 0.3.51 loses timed waits of coroutines.
     fn retire(&self) {
@@ -237,16 +280,42 @@ impl Environment {
         loop {
             match state.phase {
                 Phase::Dead { .. } => return,
-                Phase::Idle { until } | Phase::Answered { until, .. } => {
-                    if Instant::now() < until {
-                        state = self.wait_until(state, until);
-                    } else {
-                        self.process.kill();
-                        state.phase = Phase::Ending;
-                    }
+                Phase::Idle { until } | Phase::Answered { until, .. } | Phase::Ending { until }
+                    if Instant::now() < until =>
+                {
+                    state = self.wait_until(state, until);
+                }
+                Phase::Idle { .. } | Phase::Answered { .. } => self.terminate(&mut state),
+                Phase::Ending { .. } => {
+                    self.process.kill();
+                    state = self.wait(state);
                 }
                 _ => state = self.wait(state),
             }
+        }
+    }
+
+    /// Ends the process, in order if it has an extension; `retire` sees to it.
+    fn terminate(&self, state: &mut State) {
+        if matches!(state.phase, Phase::Dead { .. } | Phase::Ending { .. }) {
+            return;
+        }
+        if state.extension == Extension::None {
+            return self.kill(state);
+        }
+        self.process.thaw();
+        self.process.terminate();
+        let until = Instant::now() + SHUTDOWN_LIMIT;
+        state.phase = Phase::Ending { until };
+        self.changed.notify_all();
+    }
+
+    fn kill(&self, state: &mut State) {
+        if !matches!(state.phase, Phase::Dead { .. }) {
+            self.process.kill();
+            let until = Instant::now();
+            state.phase = Phase::Ending { until };
+            self.changed.notify_all();
         }
     }
 
@@ -258,7 +327,7 @@ impl Environment {
         let status = child.wait().ok();
         let unserved = matches!(
             state.phase,
-            Phase::Ready | Phase::Invoked(_) | Phase::Idle { .. }
+            Phase::Ready | Phase::Invoked(..) | Phase::Idle { .. }
         );
         state.phase = Phase::Dead { status, unserved };
         self.changed.notify_all();

@@ -2,18 +2,17 @@
 //!
 //! Turns what happened to an environment into the answer that Lambda gives. Knows no HTTP.
 
-use crate::environment::{Environment, INIT_LIMIT, InitFailure, Limits, Outcome};
+use crate::environment::{Environment, INIT_LIMIT, InitFailure, Outcome, Plan};
 use crate::invocation::{Answer, Invocation, error};
 use crate::report;
 use crate::runtime_api::RuntimeApi;
 use jiff::Timestamp;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The account that owns the functions here.
 const ACCOUNT: &str = "000000000000";
@@ -22,8 +21,10 @@ const ACCOUNT: &str = "000000000000";
 pub struct Settings {
     /// The executable of every environment.
     pub bootstrap: PathBuf,
-    /// When an environment is ended.
-    pub limits: Limits,
+    /// A function's timeout.
+    pub timeout: Duration,
+    /// An environment that has waited that long is ended.
+    pub idle: Duration,
     /// How many environments a function may have at the same time.
     pub max_concurrency: usize,
     /// Environment variables beside those of `local` itself and of Lambda.
@@ -48,6 +49,8 @@ pub struct Reply {
     pub request_id: String,
     /// The function's response or error.
     pub answer: Answer,
+    /// The end of what was logged meanwhile.
+    pub log: Vec<u8>,
 }
 
 /// All environments are busy and there may be no more of them.
@@ -66,25 +69,46 @@ impl Function {
     }
 
     /// Runs one event and waits for the answer.
+    ///
+    /// As on Lambda, a failed init is made up for inside the invocation, with the function's
+    /// timeout, and only when that fails too, the caller is told.
     pub fn invoke(
         &self,
         event: Vec<u8>,
         client_context: Option<String>,
     ) -> Result<Reply, Throttled> {
         let invocation = Arc::new(Invocation::new(self.arn(), event, client_context));
-        let request_id = invocation.request_id.clone();
-        let answer = loop {
-            let answer = match self.environment()? {
-                Acquired::Warm(environment) => self.run(&environment, &invocation, None),
-                Acquired::Cold(environment) => Some(self.initialise(&environment, &invocation)),
-                Acquired::Failed(cause) => Some(Err(self.invalid_entrypoint(&request_id, &cause))),
+        let mut init_has_failed = false;
+        let (answer, log) = loop {
+            let (environment, answer) = match self.environment()? {
+                Acquired::Warm(environment) => {
+                    let answer = self.run(&environment, &invocation, Init::None);
+                    (environment, answer)
+                }
+                Acquired::Cold(environment) if !init_has_failed => {
+                    let answer = self.initialise(&environment, &invocation);
+                    init_has_failed = answer.is_none();
+                    (environment, answer)
+                }
+                Acquired::Cold(environment) => {
+                    let answer = self.initialise_again(&environment, &invocation);
+                    (environment, Some(answer))
+                }
+                Acquired::Failed(cause) => {
+                    let error = self.invalid_entrypoint(&invocation.request_id, &cause);
+                    break (Err(error), Vec::new());
+                }
             };
-            // None: it had died unseen while it was idle, so nothing was lost.
+            // None: it had died unseen while it was idle, or before it took the event.
             if let Some(answer) = answer {
-                break answer;
+                break (answer, environment.log.take_tail());
             }
         };
-        Ok(Reply { request_id, answer })
+        Ok(Reply {
+            request_id: invocation.request_id.clone(),
+            answer,
+            log,
+        })
     }
 
     /// Ends all environments; the function is throttled from now on.
@@ -108,10 +132,11 @@ impl Function {
             .lock()
             .expect("no holder of this lock panics");
         let apis = apis.as_mut().ok_or(Throttled)?;
+        let built = self.built();
         let mut vacant = None;
         for api in apis.iter() {
             match api.environment() {
-                Some(environment) if environment.reserve() => {
+                Some(environment) if environment.reserve(built) => {
                     return Ok(Acquired::Warm(environment));
                 }
                 Some(environment) if !environment.is_over() => {}
@@ -125,48 +150,96 @@ impl Function {
             if !apis.iter().any(|known| Arc::ptr_eq(known, &api)) {
                 apis.push(api.clone());
             }
-            let mut command = self.command(&api.address.to_string())?;
-            api.replace(|| Environment::start(&mut command, self.settings.limits))
+            let command = self.command(&api.address.to_string());
+            let idle = self.settings.idle;
+            api.replace(|| Environment::start(command, Plan { idle, built }))
         });
         Ok(started.map_or_else(Acquired::Failed, Acquired::Cold))
     }
 
-    fn initialise(&self, environment: &Environment, invocation: &Arc<Invocation>) -> Answer {
+    /// When the executable was built; none while it is being built.
+    fn built(&self) -> Option<SystemTime> {
+        let file = self.settings.bootstrap.metadata();
+        file.and_then(|file| file.modified()).ok()
+    }
+
+    /// None when the init phase failed.
+    fn initialise(
+        &self,
+        environment: &Environment,
+        invocation: &Arc<Invocation>,
+    ) -> Option<Answer> {
         let begun = Instant::now();
-        match environment.await_init() {
-            Ok(init) => {
-                let answer = self.run(environment, invocation, Some(init));
-                // A fresh environment that died is not idle's bad luck: a retry would do the same.
-                answer.unwrap_or_else(|| Err(exit_error(&invocation.request_id, None)))
-            }
+        match environment.await_init(INIT_LIMIT) {
+            Ok(init) => Some(self.run_fresh(environment, invocation, Init::Before(init))),
             Err(failure) => {
-                let (error_type, error) = init_error(&invocation.request_id, failure);
-                report::init_failed(begun.elapsed(), error_type);
-                Err(error)
+                let report = report::init_failed(begun.elapsed(), "init", failure.status());
+                environment.log.read();
+                environment.log.line(&report);
+                None
             }
         }
+    }
+
+    fn initialise_again(&self, environment: &Environment, invocation: &Arc<Invocation>) -> Answer {
+        let begun = Instant::now();
+        let request_id = &invocation.request_id;
+        match environment.await_init(self.settings.timeout) {
+            Ok(init) => self.run_fresh(environment, invocation, Init::Within(init)),
+            Err(failure) => {
+                let log = &environment.log;
+                let duration = begun.elapsed();
+                log.read();
+                log.line(&report::start(request_id));
+                log.line(&report::init_failed(duration, "invoke", failure.status()));
+                log.line(&report::end(request_id, duration, None, None));
+                Err(init_error(request_id, failure, self.settings.timeout))
+            }
+        }
+    }
+
+    /// An environment that dies on its first event is not idle's bad luck: the next one would, too.
+    fn run_fresh(
+        &self,
+        environment: &Environment,
+        invocation: &Arc<Invocation>,
+        init: Init,
+    ) -> Answer {
+        let answer = self.run(environment, invocation, init);
+        answer.unwrap_or_else(|| Err(exit_error(&invocation.request_id, None)))
     }
 
     fn run(
         &self,
         environment: &Environment,
         invocation: &Arc<Invocation>,
-        init: Option<Duration>,
+        init: Init,
     ) -> Option<Answer> {
         let request_id = &invocation.request_id;
-        let timeout = self.settings.limits.timeout;
-        report::start(request_id);
-        let (answer, duration) = match environment.run(invocation) {
-            Outcome::Answered(answer, duration) => (answer, duration),
-            Outcome::Exited(status, duration) => (Err(exit_error(request_id, status)), duration),
+        let timeout = self.settings.timeout;
+        let (before, within) = match init {
+            Init::None => (None, Duration::ZERO),
+            Init::Before(init) => (Some(init), Duration::ZERO),
+            Init::Within(init) => (None, init),
+        };
+        environment.log.line(&report::start(request_id));
+        let outcome = environment.run(invocation, timeout.saturating_sub(within));
+        let (answer, duration) = match outcome {
+            Outcome::Answered(answer, duration) => (answer, within + duration),
+            Outcome::Exited(status, duration) => {
+                (Err(exit_error(request_id, status)), within + duration)
+            }
             Outcome::TimedOut => (Err(timeout_error(request_id, timeout)), timeout),
             Outcome::Unserved => return None,
         };
-        report::end(request_id, duration, init, environment.max_memory_mb());
+        let memory = environment.max_memory_mb();
+        let report = report::end(request_id, duration, before, memory);
+        environment.log.read();
+        environment.log.line(&report);
         Some(answer)
     }
 
-    fn command(&self, runtime_api: &str) -> io::Result<Command> {
+    fn command(&self, runtime_api: &str) -> Command {
         let name = &self.name;
         let mut command = Command::new(&self.settings.bootstrap);
         command
@@ -193,10 +266,8 @@ impl Function {
                 "AWS_LAMBDA_LOG_STREAM_NAME",
                 format!("local/[$LATEST]{runtime_api}"),
             )
-            .stdin(Stdio::null())
-            // Standard output of `local` carries its URL and nothing else.
-            .stdout(io::stderr().as_fd().try_clone_to_owned()?);
-        Ok(command)
+            .stdin(Stdio::null());
+        command
     }
 
     fn arn(&self) -> String {
@@ -219,11 +290,21 @@ enum Acquired {
     Failed(io::Error),
 }
 
-fn init_error(request_id: &str, failure: InitFailure) -> (&'static str, Vec<u8>) {
+/// When the init phase of an environment was.
+enum Init {
+    /// For an earlier invocation.
+    None,
+    /// Before this one, and beside its timeout.
+    Before(Duration),
+    /// Inside this one.
+    Within(Duration),
+}
+
+fn init_error(request_id: &str, failure: InitFailure, limit: Duration) -> Vec<u8> {
     match failure {
-        InitFailure::Reported(error) => ("Runtime.InitError", error),
-        InitFailure::Exited(status) => ("Runtime.ExitError", exit_error(request_id, status)),
-        InitFailure::TimedOut => ("Sandbox.Timedout", timeout_error(request_id, INIT_LIMIT)),
+        InitFailure::Reported(error) => error,
+        InitFailure::Exited(status) => exit_error(request_id, status),
+        InitFailure::TimedOut => timeout_error(request_id, limit),
     }
 }
 

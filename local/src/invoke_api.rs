@@ -60,7 +60,10 @@ pub fn serve(
     let context = context.and_then(|context| BASE64_STANDARD.decode(context).ok());
     let context = context.and_then(|context| String::from_utf8(context).ok());
     match header(request, "x-amz-invocation-type") {
-        None | Some("RequestResponse") => invoke(function, event, context),
+        None | Some("RequestResponse") => {
+            let wants_log = header(request, "x-amz-log-type") == Some("Tail");
+            invoke(function, event, context, wants_log)
+        }
         Some("DryRun") => empty(StatusCode::NO_CONTENT),
         Some("Event") => {
             let function = function.clone();
@@ -94,7 +97,12 @@ pub fn refuse(status: StatusCode, error_type: &'static str, message: &str) -> Re
     )
 }
 
-fn invoke(function: &Function, event: Vec<u8>, context: Option<String>) -> Response<Body> {
+fn invoke(
+    function: &Function,
+    event: Vec<u8>,
+    context: Option<String>,
+    wants_log: bool,
+) -> Response<Body> {
     let Ok(reply) = function.invoke(event, context) else {
         let refusal = json!({
             "Reason": "ReservedFunctionConcurrentInvocationLimitExceeded",
@@ -113,6 +121,9 @@ fn invoke(function: &Function, event: Vec<u8>, context: Option<String>) -> Respo
         .header("X-Amz-Executed-Version", "$LATEST");
     if reply.answer.is_err() {
         response = response.header("X-Amz-Function-Error", "Unhandled");
+    }
+    if wants_log {
+        response = response.header("X-Amz-Log-Result", BASE64_STANDARD.encode(reply.log));
     }
     let (Ok(body) | Err(body)) = reply.answer;
     response

@@ -18,7 +18,6 @@ mod referee;
 mod report;
 mod runtime_api;
 
-use environment::Limits;
 use function::{Function, Settings};
 use options::{Options, Request};
 use postgres::Postgres;
@@ -69,7 +68,8 @@ fn serve(options: Options) -> Result<()> {
     // Before anything is started: the port is what is taken most often.
     let address = front::reserve(options.port)?;
     let bootstrap = bootstrap(&options)?;
-    let postgres = match is_set("DATABASE_URL") || is_set("DB_HOST") {
+    let given = |name: &str| is_set(name) || options.variables.iter().any(|(set, _)| set == name);
+    let postgres = match given("DATABASE_URL") || given("DB_HOST") {
         true => None,
         false => Some(Postgres::start(&options.dir)?),
     };
@@ -173,15 +173,13 @@ fn settings(
         let directory = env::current_dir()?.display().to_string();
         variables.push(("LAMBDA_TASK_ROOT".to_owned(), directory));
     }
-    let limits = Limits {
-        timeout: options.timeout,
-        idle: options.idle,
-    };
-    let max_concurrency = options.max_concurrency;
+    // The last of a name counts: what was asked for overrides what is the case.
+    variables.extend(options.variables.iter().cloned());
     Ok(Settings {
         bootstrap,
-        limits,
-        max_concurrency,
+        timeout: options.timeout,
+        idle: options.idle,
+        max_concurrency: options.max_concurrency,
         variables,
         region,
     })

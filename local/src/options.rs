@@ -18,8 +18,11 @@ Usage:
 Options:
   --bootstrap PATH        the executable that every environment runs
                           [default: `bootstrap` beside this executable]
-  --function NAME=HANDLER a function; the first one has the Function URL; repeatable
-                          [default: web=http, migrations=migrate]
+  --functions NAME=HANDLER,...
+                          the functions; the first one has the Function URL
+                          [default: web=http,migrations=migrate]
+  --env NAME=VALUE        an environment variable of the functions, beside those that `local`
+                          itself has; repeatable
   --invoke NAME=JSON      invoke NAME once before serving, in order; an error ends `local` with 1
   --port N                of 127.0.0.1; 0 is any free one [default: 9000]
   --timeout SECONDS       a function's timeout [default: 30]
@@ -52,6 +55,8 @@ pub struct Options {
     pub bootstrap: Option<PathBuf>,
     /// Names and handlers.
     pub functions: Vec<(String, String)>,
+    /// Environment variables of the functions.
+    pub variables: Vec<(String, String)>,
     /// Names and events.
     pub invocations: Vec<(String, String)>,
     /// TCP port of the loopback interface.
@@ -75,6 +80,7 @@ impl Default for Options {
         Options {
             bootstrap: None,
             functions: Vec::new(),
+            variables: Vec::new(),
             invocations: Vec::new(),
             port: 9000,
             timeout: Duration::from_secs(30),
@@ -103,10 +109,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
             _ if only_postgres => return Err(argument.unexpected()),
             Long("strict") => options.strict = true,
             Long("bootstrap") => options.bootstrap = Some(parser.value()?.into()),
-            Long("function") => {
-                options
-                    .functions
-                    .push(pair("--function", "NAME=HANDLER", parser.value()?)?);
+            Long("functions") => {
+                for function in parser.value()?.to_string_lossy().split(',') {
+                    let function = pair("--functions", "NAME=HANDLER,...", function.into())?;
+                    options.functions.push(function);
+                }
+            }
+            Long("env") => {
+                let value = parser.value()?;
+                options.variables.push(pair("--env", "NAME=VALUE", value)?);
             }
             Long("invoke") => {
                 options
@@ -152,7 +163,7 @@ fn complete(mut options: Options) -> Result<Options, lexopt::Error> {
         .enumerate()
         .find(|(i, name)| names[..*i].contains(name))
     {
-        return Err(format!("--function: there is more than one `{}`", name.1).into());
+        return Err(format!("--functions: there is more than one `{}`", name.1).into());
     }
     if let Some((name, _)) = options
         .invocations
@@ -173,9 +184,7 @@ fn complete(mut options: Options) -> Result<Options, lexopt::Error> {
 fn pair(option: &str, form: &str, value: OsString) -> Result<(String, String), lexopt::Error> {
     let value = value.to_string_lossy();
     match value.split_once('=') {
-        Some((name, rest)) if !name.is_empty() && !rest.is_empty() => {
-            Ok((name.to_owned(), rest.to_owned()))
-        }
+        Some((name, rest)) if !name.is_empty() => Ok((name.to_owned(), rest.to_owned())),
         _ => Err(format!("{option} wants {form}, not `{value}`").into()),
     }
 }
@@ -243,16 +252,16 @@ mod tests {
             "--timeout wants a whole number from 1 to 900, not `0`",
         );
         refused(
-            &["--function", "web"],
-            "--function wants NAME=HANDLER, not `web`",
+            &["--functions", "a=b,web"],
+            "--functions wants NAME=HANDLER,..., not `web`",
         );
         refused(
             &["--invoke", "a=1"],
             "--invoke: no function `a`; there are: web, migrations",
         );
         refused(
-            &["--function=a=b", "--function=a=c"],
-            "--function: there is more than one `a`",
+            &["--functions=a=b,a=c"],
+            "--functions: there is more than one `a`",
         );
         refused(&["--speed"], "invalid option '--speed'");
         refused(&["postgres", "--port=1"], "invalid option '--port'");

@@ -36,6 +36,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// Asks the group to end.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Ends the group at once, frozen or not.
     pub fn kill(&self) {
         self.signal(Signal::KILL);

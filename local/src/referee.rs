@@ -2,6 +2,7 @@
 //!
 //! `--strict` makes of it an error at the end. Knows rules, no connections.
 
+use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 static VIOLATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -32,6 +33,12 @@ pub fn is_error_type(text: &str) -> bool {
     })
 }
 
+/// Whether the platform can show this to X-Ray: a JSON object, which it crops above 64 KiB
+/// (`error_cause.go`).
+pub fn is_error_cause(text: &str) -> bool {
+    text.len() <= 64 * 1024 && serde_json::from_str::<Map<String, Value>>(text).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +57,16 @@ mod tests {
         ] {
             assert!(!is_error_type(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_error_cause_is_a_json_object_of_some_size() {
+        assert!(is_error_cause(r#"{"paths":[]}"#));
+        assert!(!is_error_cause("[]"));
+        assert!(!is_error_cause("{"));
+        assert!(!is_error_cause(&format!(
+            r#"{{"paths":"{}"}}"#,
+            "x".repeat(64 * 1024)
+        )));
     }
 }

@@ -9,22 +9,27 @@ use std::time::Duration;
 pub const MEMORY_MB: u64 = 128;
 
 /// An invocation begins.
-pub fn start(request_id: &str) {
-    eprintln!("START RequestId: {request_id} Version: $LATEST");
+pub fn start(request_id: &str) -> String {
+    format!("START RequestId: {request_id} Version: $LATEST")
+}
+
+/// An init phase that did not end in `/next`: before the first invocation, or inside it.
+pub fn init_failed(duration: Duration, phase: &str, status: &str) -> String {
+    format!(
+        "INIT_REPORT Init Duration: {}\tPhase: {phase}\tStatus: {status}",
+        milliseconds(duration)
+    )
 }
 
 /// An invocation has ended. `init` is the duration of a cold start.
-pub fn end(request_id: &str, duration: Duration, init: Option<Duration>, memory_mb: Option<u64>) {
-    eprintln!("END RequestId: {request_id}");
-    eprintln!("{}", line(request_id, duration, init, memory_mb));
-}
-
-/// An init phase that did not end in `/next`.
-pub fn init_failed(duration: Duration, error_type: &str) {
-    eprintln!(
-        "INIT_REPORT Init Duration: {}\tPhase: init\tStatus: error\tError Type: {error_type}",
-        milliseconds(duration)
-    );
+pub fn end(
+    request_id: &str,
+    duration: Duration,
+    init: Option<Duration>,
+    memory_mb: Option<u64>,
+) -> String {
+    let report = line(request_id, duration, init, memory_mb);
+    format!("END RequestId: {request_id}\n{report}")
 }
 
 fn line(

@@ -22,6 +22,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// debug build.
 const STACK_WORDS: usize = 64 * 1024;
 
+/// The versions in the paths: of the Runtime API, and of the Extensions API.
+const RUNTIME: &str = "2018-06-01";
+const EXTENSIONS: &str = "2020-01-01";
+
 /// One Runtime API address. Environments live behind it one after the other.
 pub struct RuntimeApi {
     /// Where it listens.
@@ -111,6 +115,8 @@ enum Call {
     Response(String, Option<Vec<u8>>),
     Error(String, Option<Vec<u8>>),
     InitError(Option<Vec<u8>>),
+    RegisterExtension,
+    NextExtensionEvent,
 }
 
 impl Call {
@@ -126,28 +132,31 @@ impl Call {
             Some(length) if !chunked => read(request, length)?,
             _ => return Err(Status::LENGTH_REQUIRED),
         };
-        let path = path
-            .strip_prefix("/2018-06-01/runtime/")
-            .ok_or(Status::NOT_FOUND)?;
-        let segments: Vec<&str> = path.split('/').collect();
+        said.check(post);
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments[..] {
-            ["invocation", "next"] if get => Ok(Call::Next),
-            ["invocation", id, "response"] if post => {
+            [RUNTIME, "runtime", "invocation", "next"] if get => Ok(Call::Next),
+            [RUNTIME, "runtime", "invocation", id, "response"] if post => {
                 said.check_invocation_id(id);
+                said.check_response_mode()?;
                 Ok(Call::Response(id.to_owned(), body))
             }
-            ["invocation", id, "error"] if post => {
+            [RUNTIME, "runtime", "invocation", id, "error"] if post => {
                 said.check_invocation_id(id);
-                said.check_error_type();
+                said.check_error();
                 Ok(Call::Error(id.to_owned(), body))
             }
-            ["init", "error"] if post => {
-                said.check_error_type();
+            [RUNTIME, "runtime", "init", "error"] if post => {
+                said.check_error();
                 Ok(Call::InitError(body))
             }
-            ["invocation", "next"]
-            | ["invocation", _, "response" | "error"]
-            | ["init", "error"] => Err(Status::METHOD_NOT_ALLOWED),
+            [EXTENSIONS, "extension", "register"] if post => Ok(Call::RegisterExtension),
+            [EXTENSIONS, "extension", "event", "next"] if get => Ok(Call::NextExtensionEvent),
+            [RUNTIME, "runtime", "invocation", "next"]
+            | [RUNTIME, "runtime", "invocation", _, "response" | "error"]
+            | [RUNTIME, "runtime", "init", "error"]
+            | [EXTENSIONS, "extension", "register"]
+            | [EXTENSIONS, "extension", "event", "next"] => Err(Status::METHOD_NOT_ALLOWED),
             _ => Err(Status::NOT_FOUND),
         }
     }
@@ -173,6 +182,12 @@ impl Call {
                 return Err(answered.err().map_or(Status::TOO_LARGE, status));
             }
             Call::InitError(None) => return Err(Status::TOO_LARGE),
+            Call::RegisterExtension => {
+                response
+                    .header("Lambda-Extension-Identifier: 8f0d9f0a-0000-4000-8000-000000000001");
+                environment.register_extension()
+            }
+            Call::NextExtensionEvent => environment.next_extension_event(),
         };
         outcome.map_err(status)?;
         response
@@ -191,17 +206,37 @@ fn status(refusal: Refusal) -> Status {
     }
 }
 
-/// What a runtime says in the headers of an answer.
+/// What a runtime says in the headers of a request.
 struct Said {
+    line: String,
+    host: Option<String>,
+    content_type: Option<String>,
     error_type: Option<String>,
+    error_cause: Option<String>,
+    response_mode: Option<String>,
     invocation_id: Option<String>,
 }
 
 impl Said {
     fn read(request: &Request) -> Said {
         Said {
+            line: format!("{} {}", request.method(), request.path()),
+            host: header(request, "host"),
+            content_type: header(request, "content-type"),
             error_type: header(request, "lambda-runtime-function-error-type"),
+            error_cause: header(request, "lambda-runtime-function-xray-error-cause"),
+            response_mode: header(request, "lambda-runtime-function-response-mode"),
             invocation_id: header(request, "lambda-runtime-invocation-id"),
+        }
+    }
+
+    /// What every request has to have (RFC 9112, 3.2; RFC 9110, 8.3).
+    fn check(&self, post: bool) {
+        if self.host.is_none() {
+            referee::violation(&format!("{} has no Host", self.line));
+        }
+        if post && self.content_type.is_none() {
+            referee::violation(&format!("{} has no Content-Type", self.line));
         }
     }
 
@@ -215,12 +250,29 @@ impl Said {
         }
     }
 
-    fn check_error_type(&self) {
+    /// There is one mode beside the one that needs no word.
+    fn check_response_mode(&self) -> Result<(), Status> {
+        match self.response_mode.as_deref() {
+            None | Some("" | "streaming") => Ok(()),
+            Some(_) => Err(Status::WRONG_MODE),
+        }
+    }
+
+    fn check_error(&self) {
         let said = self.error_type.as_deref().unwrap_or_default();
         if !referee::is_error_type(said) {
             referee::violation(&format!(
                 "an error has Lambda-Runtime-Function-Error-Type {said:?}, which is not like \
                  Function.ErrorType"
+            ));
+        }
+        if let Some(cause) = self.error_cause.as_deref()
+            && !referee::is_error_cause(cause)
+        {
+            referee::violation(&format!(
+                "an error has a Lambda-Runtime-Function-XRay-Error-Cause of {} bytes that is no \
+                 JSON object of 64 KiB at most",
+                cause.len()
             ));
         }
     }

@@ -9,7 +9,7 @@ mod runtime_api;
 
 pub use cluster::Cluster;
 pub use database::Database;
-pub use local::{Local, free_port, resident_kb, state};
+pub use local::{Local, Options, free_port, resident_kb, state};
 pub use program::{Program, bootstrap, faulty, local, run, said, signal, tool};
 pub use runtime_api::RuntimeApi;
 

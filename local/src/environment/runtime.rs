@@ -2,7 +2,7 @@
 //!
 //! Runs in coroutines: nothing here may block but on the environment's own condition variable.
 
-use super::{Environment, Phase, State};
+use super::{Environment, Extension, Phase, State};
 use crate::invocation::{Answer, Invocation};
 use may::sync::MutexGuard;
 use std::sync::Arc;
@@ -42,18 +42,19 @@ impl Environment {
             Phase::Answered { .. } => {
                 // Under the lock, so that it cannot cross the thaw of the next event.
                 self.process.freeze();
-                let until = Instant::now() + self.limits.idle;
+                let until = Instant::now() + self.plan.idle;
                 state.phase = Phase::Idle { until };
             }
-            Phase::Running(invocation, deadline) => {
-                let (invocation, deadline) = (invocation.clone(), *deadline);
+            Phase::Running {
+                invocation, until, ..
+            } => {
                 return Ok(Handed {
-                    invocation,
-                    deadline,
+                    invocation: invocation.clone(),
+                    deadline: *until,
                 });
             }
-            Phase::Ending | Phase::Dead { .. } => return Err(Refusal::Gone),
-            Phase::Ready | Phase::Invoked(_) | Phase::Idle { .. } => {}
+            Phase::Ending { .. } | Phase::Dead { .. } => return Err(Refusal::Gone),
+            Phase::Ready | Phase::Invoked(..) | Phase::Idle { .. } => {}
         }
         self.changed.notify_all();
         self.await_event(state, poll)
@@ -65,17 +66,21 @@ impl Environment {
                 return Err(Refusal::Gone);
             }
             match &state.phase {
-                Phase::Invoked(invocation) => {
-                    let invocation = invocation.clone();
-                    let deadline = Instant::now() + self.limits.timeout;
-                    state.phase = Phase::Running(invocation.clone(), deadline);
+                Phase::Invoked(invocation, timeout) => {
+                    let (invocation, begun) = (invocation.clone(), Instant::now());
+                    let until = begun + *timeout;
+                    state.phase = Phase::Running {
+                        invocation: invocation.clone(),
+                        begun,
+                        until,
+                    };
                     self.changed.notify_all();
                     return Ok(Handed {
                         invocation,
-                        deadline,
+                        deadline: until,
                     });
                 }
-                Phase::Ending | Phase::Dead { .. } => return Err(Refusal::Gone),
+                Phase::Ending { .. } | Phase::Dead { .. } => return Err(Refusal::Gone),
                 _ => state = self.wait(state),
             }
         }
@@ -85,9 +90,12 @@ impl Environment {
     pub fn answer(&self, request_id: &str, answer: Answer) -> Result<(), Refusal> {
         let mut state = self.lock();
         match &state.phase {
-            Phase::Running(invocation, until) if invocation.request_id == request_id => {
-                let until = *until;
-                let begun = until - self.limits.timeout;
+            Phase::Running {
+                invocation,
+                begun,
+                until,
+            } if invocation.request_id == request_id => {
+                let (begun, until) = (*begun, *until);
                 state.answer = Some((answer, begun.elapsed()));
                 let request_id = request_id.to_owned();
                 state.phase = Phase::Answered { request_id, until };
@@ -97,6 +105,7 @@ impl Environment {
             Phase::Answered {
                 request_id: last, ..
             } if last == request_id => Err(Refusal::InvalidStateTransition),
+            Phase::Ending { .. } | Phase::Dead { .. } => Err(Refusal::Gone),
             _ => Err(Refusal::InvalidRequestId),
         }
     }
@@ -111,5 +120,31 @@ impl Environment {
             }
             _ => Err(Refusal::InvalidStateTransition),
         }
+    }
+
+    /// `/extension/register`: the process wants SIGTERM before it is killed.
+    pub fn register_extension(&self) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        match (&state.phase, &state.extension) {
+            (Phase::Init, Extension::None) => {
+                state.extension = Extension::Registered;
+                Ok(())
+            }
+            _ => Err(Refusal::InvalidStateTransition),
+        }
+    }
+
+    /// `/extension/event/next`: blocks until the end, because no event was registered for.
+    pub fn next_extension_event(&self) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.extension == Extension::None {
+            return Err(Refusal::InvalidStateTransition);
+        }
+        state.extension = Extension::Waiting;
+        self.changed.notify_all();
+        while !matches!(state.phase, Phase::Ending { .. } | Phase::Dead { .. }) {
+            state = self.wait(state);
+        }
+        Err(Refusal::Gone)
     }
 }

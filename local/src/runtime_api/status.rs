@@ -23,6 +23,12 @@ impl Status {
         reason: "Bad Request",
         body: r#"{"errorMessage":"Truncated request","errorType":"TruncatedHTTPRequest"}"#,
     };
+    /// A response mode that there is not.
+    pub const WRONG_MODE: Status = Status {
+        code: 400,
+        reason: "Bad Request",
+        body: r#"{"errorMessage":"Invalid function response mode","errorType":"InvalidFunctionResponseMode"}"#,
+    };
     /// The call is wrong at this time.
     pub const WRONG_STATE: Status = Status {
         code: 403,
