@@ -3,9 +3,10 @@
 //!
 //! One invocation at a time: a second one at once makes the emulator panic.
 
-use crate::stage::{Database, Program, bootstrap, free_port, migrations, tool, wait_for};
+use crate::stage::{Database, Program, bootstrap, faulty, free_port, migrations, tool, wait_for};
 use serde_json::{Value, json};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 
 /// A running emulator with one function.
@@ -50,7 +51,10 @@ impl Emulator {
 }
 
 fn emulator(database: &Database, handler: &str) -> Emulator {
-    let bootstrap = bootstrap();
+    emulator_of(&bootstrap(), database, handler)
+}
+
+fn emulator_of(bootstrap: &Path, database: &Database, handler: &str) -> Emulator {
     let bootstrap = bootstrap.to_str().expect("the checkout's path is UTF-8");
     let mut command = Command::new(tool("aws-lambda-rie"));
     // It hands its whole environment down.
@@ -140,4 +144,68 @@ fn an_unknown_handler_is_an_init_error_in_awss_emulator_too() {
         body.contains("Runtime.UnknownHandler") && body.contains("http, migrate"),
         "{body}"
     );
+}
+
+#[test]
+fn failures_and_panics_pass_through_awss_emulator_and_the_loop_continues() {
+    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let first = emulator.invoke(&json!({"do": "echo"}));
+    let failure = emulator.invoke(&json!({"do": "fail"}));
+    let expected = json!({
+        "errorType": "Function.OnDemand",
+        "errorMessage": "failed on demand: it was asked to",
+        "stackTrace": ["it was asked to"],
+    });
+    assert_eq!(failure, expected);
+    let panic = emulator.invoke(&json!({"do": "panic"}));
+    assert_eq!(panic["errorType"], "Function.Panic", "{panic}");
+    assert_eq!(emulator.invoke(&json!({"do": "echo"}))["pid"], first["pid"]);
+}
+
+#[test]
+fn replies_of_six_megabytes_pass_through_awss_emulator_and_larger_ones_are_an_error() {
+    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let bytes = 6 * 1024 * 1024 + 100;
+    let reply = emulator.invoke(&json!({"do": "reply", "bytes": bytes}));
+    assert_eq!(reply.as_str().map(str::len), Some(bytes - 2));
+    let refused = emulator.invoke(&json!({"do": "reply", "bytes": bytes + 1}));
+    assert_eq!(refused["errorType"], "Function.ResponseSizeTooLarge");
+    assert_eq!(emulator.invoke(&json!({"do": "echo"}))["do"], "echo");
+}
+
+#[test]
+fn events_of_several_megabytes_pass_through_awss_emulator() {
+    // It sends them chunked.
+    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let text = "ü".repeat(2_500_000);
+    let reply = emulator.invoke(&json!({"text": &text}));
+    assert!(reply["text"] == text, "the text came back otherwise");
+}
+
+#[test]
+fn the_context_passes_through_awss_emulator() {
+    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let mut reply = ureq::post(&emulator.url)
+        .header("X-Amz-Client-Context", "eyJjdXN0b20iOnsiYSI6MX19")
+        .header("X-Amz-Tenant-Id", "blue")
+        .send(r#"{"do":"context"}"#)
+        .expect("the emulator answers");
+    let text = reply
+        .body_mut()
+        .read_to_string()
+        .expect("the body is whole");
+    let context: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}"));
+    assert_eq!(
+        context["client_context"], r#"{"custom":{"a":1}}"#,
+        "{context}"
+    );
+    assert_eq!(context["tenant_id"], "blue", "{context}");
+    assert!(
+        context["remaining_ms"]
+            .as_u64()
+            .is_some_and(|left| left > 1000)
+    );
+    assert!(context["function_arn"].is_string(), "{context}");
+    // It has no trace ids.
+    assert!(context["trace_id"].is_null(), "{context}");
 }

@@ -1,9 +1,10 @@
 //! Many at once and many in a row: nothing is lost, answered twice, or left behind.
 
-use crate::stage::{Database, Local, faulty, resident_kb, state, wait_for};
+use crate::stage::{Database, Local, RuntimeApi, faulty, resident_kb, state, wait_for};
 use serde_json::{Value, json};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 #[test]
@@ -49,22 +50,25 @@ fn a_burst_is_answered_or_throttled_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn twenty_thousand_invocations_with_faults_lose_nothing_and_grow_nothing() {
-    const CLIENTS: usize = 4;
-    const EACH: usize = 5000;
+fn twenty_thousand_invocations_with_random_faults_lose_nothing_and_grow_nothing() {
+    const CLIENTS: u64 = 4;
+    const EACH: u64 = 5000;
     let database = Database::new();
     let local = Local::with(&database)
         .bootstrap(&faulty())
         .args(["--functions", "faulty=faulty"])
         .start();
-    let answered = AtomicUsize::new(0);
+    let seed = RandomState::new().hash_one(());
+    println!("the seed of the faults: {seed}");
+    let answered = AtomicU64::new(0);
     let early = AtomicUsize::new(0);
     thread::scope(|scope| {
         for client in 0..CLIENTS {
             let (local, answered, early) = (&local, &answered, &early);
             scope.spawn(move || {
                 for number in 0..EACH {
-                    one(local, client * EACH + number);
+                    let number = client * EACH + number;
+                    one(local, number, chance(seed, number));
                     if answered.fetch_add(1, Ordering::Relaxed) == CLIENTS * EACH / 5 {
                         early.store(resident_kb(local.pid()), Ordering::Relaxed);
                     }
@@ -75,19 +79,24 @@ fn twenty_thousand_invocations_with_faults_lose_nothing_and_grow_nothing() {
     let (early, late) = (early.into_inner(), resident_kb(local.pid()));
     println!("local's memory after a fifth: {early} kB, after all: {late} kB");
     // may_minihttp's headers are leaked, some 400 bytes an invocation.
-    let leaked = CLIENTS * EACH * 400 / 1000;
+    let leaked = (CLIENTS * EACH * 400 / 1000) as usize;
     assert!(late < early * 3 / 2 + leaked, "from {early} to {late} kB");
 }
 
-/// One invocation; each kind of fault comes round in its turn.
-fn one(local: &Local, number: usize) {
-    let fault = match number % 500 {
-        100 => "exit",
-        200 => "panic",
-        300 => "fail",
+/// The same number for the same seed.
+fn chance(seed: u64, number: u64) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, number)) % 500
+}
+
+/// One invocation, with one fault in a hundred.
+fn one(local: &Local, number: u64, chance: u64) {
+    let fault = match chance {
+        0 => "exit",
+        1 => "panic",
+        2 => "fail",
         _ => "echo",
     };
-    if number % 500 == 400 {
+    if chance == 3 {
         // Whoever it serves gets an error, and only he.
         if let Some(environment) = local.environments().first() {
             // It may have ended by itself meanwhile.
@@ -114,4 +123,27 @@ fn one(local: &Local, number: usize) {
         body["errorType"] == expected || body["errorType"] == killed,
         "{body}"
     );
+}
+
+#[test]
+fn one_process_is_as_large_after_twenty_thousand_events_as_after_a_thousand() {
+    let mut api = RuntimeApi::with(&faulty(), "faulty", &[]);
+    let pid = api.program().pid();
+    let trace = "Lambda-Runtime-Trace-Id: Root=1-00000000-0123456789abcdef01234567\r\n";
+    let mut early = 0;
+    for number in 0..20_000 {
+        let (id, kind) = (
+            format!("id-{number}"),
+            ["echo", "fail", "panic"][number % 3],
+        );
+        let event = json!({"do": kind, "text": "x".repeat(number % 3000)});
+        api.hand_with(&id, trace, event.to_string());
+        api.expect_answer(&id, if kind == "echo" { "response" } else { "error" });
+        if number == 1000 {
+            early = resident_kb(pid);
+        }
+    }
+    let late = resident_kb(pid);
+    println!("the runtime's memory after 1000: {early} kB, after all: {late} kB");
+    assert!(late <= early + 64, "from {early} to {late} kB");
 }

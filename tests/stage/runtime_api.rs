@@ -245,6 +245,8 @@ fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
     connection
         .set_read_timeout(Some(PATIENCE))
         .expect("it is ours");
+    // Two small writes in a row cost 40 ms without it.
+    connection.set_nodelay(true).expect("it is ours");
     BufReader::new(connection)
 }
 
