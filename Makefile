@@ -11,9 +11,11 @@ PORT      ?= 9000
 
 # Read when a recipe runs: `target` has written it by then.
 TRIPLE    = $$(cat target/triple)
-BOOTSTRAP = target/$(TRIPLE)/release/bootstrap
+SHIPPED   = target/$(TRIPLE)/release/bootstrap
 FAULTY    = target/$(TRIPLE)/release/faulty
 LOCAL     = target/debug/local
+
+BUILD_FAULTY = cargo build --release --locked --package tests --bin faulty --target $(TRIPLE)
 
 # ring has a few C files; their compiler is the host's own unless the target is another machine.
 export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
@@ -22,10 +24,10 @@ export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check image shipped triple tools clean
+.PHONY: help run test check conformance image shipped triple tools clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## serve the app on a real Postgres: http://localhost:9000
 	cargo build --locked --package bootstrap --package local
@@ -33,15 +35,27 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}'
 
 test: shipped tools ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
-	cargo build --release --locked --package tests --bin faulty --target $(TRIPLE)
+	$(BUILD_FAULTY)
 	cargo build --locked --package local
-	BOOTSTRAP=$(BOOTSTRAP) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
+	BOOTSTRAP=$(SHIPPED) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
 
 check: ## format, lints and documentation, all without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge another runtime: BOOTSTRAP=/path
+ifdef BOOTSTRAP
+	@tests/conformance/table.sh "$(BOOTSTRAP)=$(BOOTSTRAP)"
+else
+	$(BUILD_FAULTY)
+	cargo build --release --locked --target-dir target/conformance \
+		--manifest-path tests/conformance/lambda_runtime/Cargo.toml
+	tests/conformance/document.sh "$(FAULTY)" target/conformance/release/aws-lambda-runtime \
+		>target/conformance/conformance.md
+	mkdir -p docs && mv target/conformance/conformance.md docs/conformance.md
+endif
 
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=…
 	$(CONTAINER) build --platform linux/$(ARCH) --build-arg BUILDPLATFORM=linux/$(HOST) \

@@ -8,6 +8,7 @@ mod stage;
 mod aws_cli;
 mod cargo_lambda;
 mod command_line;
+mod conformance;
 mod connection;
 mod contract;
 mod emulator;

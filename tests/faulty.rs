@@ -3,6 +3,7 @@
 
 use app::{App, Failure, Invocation, Reply};
 use serde_json::{Value, json};
+use std::env;
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -22,8 +23,8 @@ fn handle(_: &App, invocation: &Invocation) -> Result<Reply, Failure> {
         Some("hang") => loop {
             thread::park_timeout(Duration::from_secs(60));
         },
-        Some("trace") => Ok(json!({"trace": std::env::var("_X_AMZN_TRACE_ID").ok()}).into()),
         Some("context") => Ok(context(invocation).into()),
+        Some("trace") => Ok(json!({"trace": env::var("_X_AMZN_TRACE_ID").ok()}).into()),
         Some("reply") => {
             let bytes = event["bytes"].as_u64().unwrap_or_default() as usize;
             let body = format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))).into_bytes();

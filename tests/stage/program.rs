@@ -1,11 +1,12 @@
 //! The executables under test and the programs that drive them.
 
 use super::root;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The shipped executable, as `make test` built it.
 pub fn bootstrap() -> PathBuf {
@@ -15,6 +16,20 @@ pub fn bootstrap() -> PathBuf {
 /// The same runtime, built the same way, with a handler that misbehaves.
 pub fn faulty() -> PathBuf {
     built("FAULTY")
+}
+
+/// The executable that the rows of the conformance suite are about: ours, unless `CANDIDATE` names
+/// another's.
+pub fn candidate() -> PathBuf {
+    match is_ours() {
+        true => faulty(),
+        false => built("CANDIDATE"),
+    }
+}
+
+/// Whether our own runtime is judged, whose words are known too.
+pub fn is_ours() -> bool {
+    std::env::var_os("CANDIDATE").is_none()
 }
 
 /// `local`.
@@ -61,7 +76,7 @@ pub fn said(output: &Output) -> String {
 pub struct Program {
     name: String,
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: Option<BufReader<ChildStdout>>,
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -89,7 +104,7 @@ impl Program {
         Program {
             name,
             child,
-            stdout,
+            stdout: Some(stdout),
             lines,
             reader: Some(reader),
         }
@@ -99,7 +114,8 @@ impl Program {
     #[track_caller]
     pub fn first_line(&mut self) -> String {
         let mut line = String::new();
-        self.stdout.read_line(&mut line).expect("it prints UTF-8");
+        let stdout = self.stdout.as_mut().expect("it is not ignored");
+        stdout.read_line(&mut line).expect("it prints UTF-8");
         assert!(
             !line.is_empty(),
             "{} ended without a word\n{}",
@@ -107,6 +123,13 @@ impl Program {
             self.log()
         );
         line.trim_end().to_string()
+    }
+
+    /// Reads its standard output away, so that it never waits for a reader.
+    pub fn ignore_output(&mut self) {
+        if let Some(mut stdout) = self.stdout.take() {
+            thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
+        }
     }
 
     /// Its process id.
@@ -155,7 +178,14 @@ impl Drop for Program {
         if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             let _ = Command::new("kill").arg(self.pid().to_string()).status();
         }
-        let _ = self.child.wait();
+        let asked = Instant::now();
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            // Another's runtime may not listen.
+            if asked.elapsed() > super::patience() {
+                let _ = self.child.kill();
+            }
+            thread::park_timeout(Duration::from_millis(10));
+        }
         if thread::panicking() {
             eprintln!("--- {}\n{}", self.name, self.log());
         }

@@ -2,16 +2,33 @@
 //! real executable has to meet too. Plain sockets; checks nothing by itself.
 
 use super::program::Program;
-use super::{PATIENCE, wait_for};
+use super::{patience, wait_for};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
+/// What Lambda sends with every event; a row that leaves them out is about that.
+pub const USUAL: &str = "Lambda-Runtime-Deadline-Ms: 99999999999999\r\n\
+    Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:f\r\n\
+    Lambda-Runtime-Trace-Id: Root=1-0-0;Parent=0;Sampled=0\r\n";
+
+/// What Lambda tells every process besides where its API is.
+const VARIABLES: [(&str, &str); 6] = [
+    ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
+    ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"),
+    ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0"),
+    ("AWS_REGION", "eu-west-1"),
+];
+
 /// The API's side, and the process that asks it.
 pub struct RuntimeApi {
     listener: TcpListener,
-    connection: Option<BufReader<TcpStream>>,
+    /// The last is at hand: the last request came on it.
+    connections: Vec<BufReader<TcpStream>>,
+    made: usize,
     program: Option<Program>,
 }
 
@@ -22,7 +39,7 @@ pub struct Request {
     pub line: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, by its Content-Length.
+    /// The body.
     pub body: Vec<u8>,
 }
 
@@ -55,7 +72,8 @@ impl RuntimeApi {
         listener.set_nonblocking(true).expect("it is ours");
         RuntimeApi {
             listener,
-            connection: None,
+            connections: Vec::new(),
+            made: 0,
             program: None,
         }
     }
@@ -76,29 +94,56 @@ impl RuntimeApi {
         let mut command = Command::new(executable);
         command
             .env("AWS_LAMBDA_RUNTIME_API", address)
-            .env("_HANDLER", handler);
-        command.envs(variables.iter().copied());
-        self.program = Some(Program::start(&mut command));
+            .env("_HANDLER", handler)
+            .envs(VARIABLES)
+            .envs(variables.iter().copied());
+        if let Some(directory) = executable.parent() {
+            command.env("LAMBDA_TASK_ROOT", directory);
+        }
+        let mut program = Program::start(&mut command);
+        program.ignore_output();
+        self.program = Some(program);
     }
 
-    /// The next request, on the connection at hand or, when that is closed, on a new one.
+    /// The next request, on whichever connection it comes.
     #[track_caller]
     pub fn request(&mut self) -> Request {
-        loop {
-            let connection = self
-                .connection
-                .get_or_insert_with(|| accept(&self.listener));
-            match read(connection) {
-                Some(request) => return request,
-                None => self.connection = None,
-            }
+        wait_for("the runtime's next request", || self.take_request())
+    }
+
+    /// The next request; none when the executable ends instead.
+    #[track_caller]
+    pub fn request_or_end(&mut self) -> Option<Request> {
+        wait_for("the runtime's next request, or its end", || {
+            // Asked first: what was sent before the end is still taken.
+            let ended = self.program.as_mut().expect("it was started").has_ended();
+            let request = self.take_request();
+            (request.is_some() || ended).then_some(request)
+        })
+    }
+
+    /// A request that has come, or has begun to.
+    #[track_caller]
+    fn take_request(&mut self) -> Option<Request> {
+        self.accept();
+        let busy = self.connections.iter_mut().rposition(is_readable)?;
+        // The connection at hand is the last.
+        let mut connection = self.connections.remove(busy);
+        let request = read(&mut connection)?;
+        self.connections.push(connection);
+        Some(request)
+    }
+
+    fn accept(&mut self) {
+        while let Ok((connection, _)) = self.listener.accept() {
+            self.connections.insert(0, keep(connection));
+            self.made += 1;
         }
     }
 
     /// What one read of the connection at hand gives: what the other side wrote in one write.
     pub fn one_read(&mut self) -> Vec<u8> {
-        let connection = self.connection.as_mut().expect("there was a request");
-        connection
+        self.at_hand()
             .fill_buf()
             .expect("the other side writes")
             .to_vec()
@@ -106,16 +151,32 @@ impl RuntimeApi {
 
     /// Sends bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let connection = self.connection.as_mut().expect("there was a request");
-        connection
+        self.at_hand()
             .get_mut()
             .write_all(bytes.as_ref())
             .expect("the other side listens");
     }
 
-    /// Closes the connection at hand.
+    #[track_caller]
+    fn at_hand(&mut self) -> &mut BufReader<TcpStream> {
+        self.connections.last_mut().expect("there was a request")
+    }
+
+    /// Closes every connection.
     pub fn close(&mut self) {
-        self.connection = None;
+        self.connections.clear();
+    }
+
+    /// Gives the connection at hand away, to an API of its own.
+    #[track_caller]
+    pub fn split_off(&mut self) -> RuntimeApi {
+        let connection = self.connections.pop().expect("there was a request");
+        RuntimeApi {
+            listener: self.listener.try_clone().expect("it is ours"),
+            connections: vec![connection],
+            made: 0,
+            program: None,
+        }
     }
 
     /// Answers a request with a status and a JSON body.
@@ -135,7 +196,18 @@ impl RuntimeApi {
     /// The same with more headers, each ending in CR LF.
     #[track_caller]
     pub fn hand_with(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
+        self.hand_only(id, &format!("{USUAL}{headers}"), event);
+    }
+
+    /// The same with only these headers.
+    #[track_caller]
+    pub fn hand_only(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
         self.expect_next();
+        self.hand_over(id, headers, event);
+    }
+
+    /// Hands an event over to a `/next` that has been read.
+    pub fn hand_over(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
         let event = event.as_ref();
         self.send(format!(
             "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: {id}\r\n{headers}\
@@ -171,29 +243,21 @@ impl RuntimeApi {
         request
     }
 
-    /// Hands an event over to a `/next` that has been read.
-    pub fn hand_over(&mut self, id: &str, event: &str) {
-        let length = event.len();
-        self.send(format!(
-            "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: {id}\r\n\
-             Content-Length: {length}\r\n\r\n{event}"
-        ));
-    }
-
-    /// Answers every request with the same bytes, until the executable ends.
+    /// Answers every request with the same bytes, until the executable, which has to ask, ends.
     #[track_caller]
     pub fn answer_all_with(&mut self, bytes: &str) -> (ExitStatus, String) {
-        let program = self.program.as_mut().expect("it was started");
+        let mut asked = false;
         wait_for("the executable to end", || {
-            if let Ok((connection, _)) = self.listener.accept() {
-                connection.set_nonblocking(false).expect("it is ours");
-                let mut connection = BufReader::new(connection);
-                read(&mut connection);
+            while self.take_request().is_some() {
                 // Who has heard enough hangs up.
-                let _ = connection.get_mut().write_all(bytes.as_bytes());
+                let _ = self.at_hand().get_mut().write_all(bytes.as_bytes());
+                self.close();
+                asked = true;
             }
+            let program = self.program.as_mut().expect("it was started");
             program.has_ended().then_some(())
         });
+        assert!(asked, "it ended before it asked for anything");
         self.end()
     }
 
@@ -201,23 +265,29 @@ impl RuntimeApi {
     #[track_caller]
     pub fn take_connection(&self) -> RuntimeApi {
         let listener = self.listener.try_clone().expect("it is ours");
-        let connection = Some(accept(&listener));
+        let (connection, _) = wait_for("the runtime to connect", || listener.accept().ok());
         RuntimeApi {
             listener,
-            connection,
+            connections: vec![keep(connection)],
+            made: 1,
             program: None,
         }
     }
 
     /// From now on, nobody can connect.
     pub fn stop_listening(&mut self) {
-        let other = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
-        self.listener = other;
+        self.listener = RuntimeApi::listen().listener;
     }
 
-    /// Whether somebody wants another connection.
-    pub fn is_called(&self) -> bool {
-        self.listener.accept().is_ok()
+    /// How many connections were made to it until now.
+    pub fn connections_made(&mut self) -> usize {
+        self.accept();
+        self.made
+    }
+
+    /// Whether there is a request that was not waited for.
+    pub fn is_asked(&mut self) -> bool {
+        self.take_request().is_some()
     }
 
     /// What the executable has logged.
@@ -238,16 +308,26 @@ impl RuntimeApi {
     }
 }
 
-#[track_caller]
-fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
-    let (connection, _) = wait_for("the runtime to connect", || listener.accept().ok());
+fn keep(connection: TcpStream) -> BufReader<TcpStream> {
     connection.set_nonblocking(false).expect("it is ours");
-    connection
-        .set_read_timeout(Some(PATIENCE))
-        .expect("it is ours");
+    let deadline = Some(patience());
+    connection.set_read_timeout(deadline).expect("it is ours");
+    connection.set_write_timeout(deadline).expect("it is ours");
     // Two small writes in a row cost 40 ms without it.
     connection.set_nodelay(true).expect("it is ours");
     BufReader::new(connection)
+}
+
+/// Whether there is something to read: bytes, or the end.
+fn is_readable(connection: &mut BufReader<TcpStream>) -> bool {
+    if !connection.buffer().is_empty() {
+        return true;
+    }
+    let socket = connection.get_ref();
+    socket.set_nonblocking(true).expect("it is ours");
+    let peeked = socket.peek(&mut [0]);
+    socket.set_nonblocking(false).expect("it is ours");
+    !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 /// A request; none when the connection is closed.
@@ -255,13 +335,9 @@ fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
 fn read(connection: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
-        let mut line = Vec::new();
-        match connection.read_until(b'\n', &mut line) {
-            Ok(0) => return None,
-            Ok(_) if line == b"\r\n" => break,
-            Ok(_) => lines.push(String::from_utf8_lossy(line.trim_ascii_end()).into_owned()),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-            Err(error) => panic!("no request: {error}"),
+        match read_line(connection)? {
+            line if line.is_empty() => break,
+            line => lines.push(line),
         }
     }
     let mut lines = lines.into_iter();
@@ -277,12 +353,49 @@ fn read(connection: &mut BufReader<TcpStream>) -> Option<Request> {
         headers,
         body: Vec::new(),
     };
-    let length = request
-        .header("content-length")
-        .map_or(0, |length| length.parse().expect("it is a number"));
-    request.body.resize(length, 0);
-    connection
-        .read_exact(&mut request.body)
-        .expect("the body is whole");
+    request.body = match request.header("transfer-encoding") {
+        Some("chunked") => read_chunks(connection),
+        _ => {
+            let length = request.header("content-length").unwrap_or("0");
+            read_bytes(connection, length.parse().expect("it is a number"))
+        }
+    };
     Some(request)
+}
+
+/// A line without its end; none when the connection is closed.
+#[track_caller]
+fn read_line(connection: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut line = Vec::new();
+    match connection.read_until(b'\n', &mut line) {
+        Ok(0) => None,
+        Ok(_) => Some(String::from_utf8_lossy(line.trim_ascii_end()).into_owned()),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => None,
+        Err(error) => panic!("no request: {error}"),
+    }
+}
+
+/// A body whose length was not known when it was begun.
+#[track_caller]
+fn read_chunks(connection: &mut BufReader<TcpStream>) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let size = read_line(connection).expect("the body is whole");
+        let size = usize::from_str_radix(&size, 16).expect("a chunk's size is hexadecimal");
+        body.extend(read_bytes(connection, size));
+        let end = read_line(connection).expect("the body is whole");
+        assert_eq!(end, "", "a chunk ends where it said");
+        if size == 0 {
+            return body;
+        }
+    }
+}
+
+#[track_caller]
+fn read_bytes(connection: &mut BufReader<TcpStream>, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    connection
+        .read_exact(&mut bytes)
+        .expect("the body is whole");
+    bytes
 }

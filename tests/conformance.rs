@@ -1,0 +1,650 @@
+//! The Runtime API's contract, row by row: what a runtime does on the wire, and how it ends.
+//!
+//! The names are the rows of `docs/conformance.md`. Judges any `bootstrap` that speaks the handler
+//! protocol written there: ours, or the one that `CANDIDATE` names. Knows nothing of its words and
+//! its log, except where ours are certain (`is_ours`).
+//!
+//! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and AWS's own emulator.
+
+use crate::stage::{RuntimeApi, USUAL, candidate, is_ours};
+use serde_json::{Value, json};
+
+pub const ECHO: &str = r#"{"do":"echo"}"#;
+pub const FAIL: &str = r#"{"do":"fail"}"#;
+pub const TRACE: &str = r#"{"do":"trace"}"#;
+pub const OK: &str = r#"{"status":"OK"}"#;
+
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_CAUSE: &str = "lambda-runtime-function-xray-error-cause";
+const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+
+/// The most that the platform keeps of an X-Ray cause.
+const LARGEST_CAUSE: usize = 64 * 1024;
+/// The most that it takes as a reply.
+const LARGEST_REPLY: usize = 6 * 1024 * 1024 + 100;
+
+fn api() -> RuntimeApi {
+    api_with(&[])
+}
+
+fn api_with(variables: &[(&str, &str)]) -> RuntimeApi {
+    RuntimeApi::with(&candidate(), "faulty", variables)
+}
+
+/// The process ends with a failure, and asks for nothing more; ours also says each of these.
+#[track_caller]
+pub fn check_ends(mut api: RuntimeApi, says: &[&str]) {
+    let request = api.request_or_end();
+    assert!(request.is_none(), "it goes on: {request:?}");
+    let (status, log) = api.end();
+    let failed = status.code().is_some_and(|code| code != 0);
+    assert!(failed, "{status}: {log}");
+    if is_ours() {
+        assert_eq!(status.code(), Some(1), "{log}");
+        for words in says {
+            assert!(log.contains(words), "no {words:?} in {log}");
+        }
+    }
+}
+
+/// The loop goes on: the next event is taken and answered.
+#[track_caller]
+pub fn check_goes_on(mut api: RuntimeApi) {
+    api.hand("still-alive", ECHO);
+    api.expect_answer("still-alive", "response");
+}
+
+/// The invocation is neither answered nor asked for in vain: the process ends with a failure, or
+/// asks for another event. Ours does the one that is said.
+#[track_caller]
+fn check_gives_up(mut api: RuntimeApi, ours: impl FnOnce(RuntimeApi)) {
+    if is_ours() {
+        return ours(api);
+    }
+    match api.request_or_end() {
+        Some(request) => assert!(request.line.contains("/next "), "{}", request.line),
+        None => check_ends(api, &[]),
+    }
+}
+
+// # What the Runtime API asks for
+
+#[test]
+fn an_event_is_taken_and_its_reply_is_posted() {
+    let mut api = api();
+    api.hand("a", r#"{"do":"echo","text":"grüße 🦀"}"#);
+    let answer = api.expect_answer("a", "response");
+    assert_eq!(answer.json()["text"], "grüße 🦀");
+    if is_ours() {
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    check_goes_on(api);
+}
+
+#[test]
+fn the_user_agent_is_a_name_and_a_version() {
+    let mut api = api();
+    let next = api.expect_next();
+    let agent = next.header("user-agent").unwrap_or_default();
+    let release = agent.split(' ').next().unwrap_or_default();
+    let (name, version) = release.split_once('/').unwrap_or_default();
+    assert!(!name.is_empty() && !version.is_empty(), "{agent:?}");
+    if is_ours() {
+        assert_eq!(name, "plain-lambda");
+    }
+}
+
+#[test]
+fn a_failure_is_posted_with_its_message_and_type_and_the_loop_goes_on() {
+    let mut api = api();
+    api.hand("a", FAIL);
+    let error = api.expect_answer("a", "error").json();
+    for field in ["errorMessage", "errorType"] {
+        assert!(error[field].as_str().is_some_and(|text| !text.is_empty()));
+    }
+    if is_ours() {
+        let expected = json!({
+            "errorType": "Function.OnDemand",
+            "errorMessage": "failed on demand: it was asked to",
+            "stackTrace": ["it was asked to"],
+        });
+        assert_eq!(error, expected);
+    }
+    check_goes_on(api);
+}
+
+#[test]
+fn a_failure_is_posted_with_a_stack_trace() {
+    let mut api = api();
+    api.hand("a", FAIL);
+    let error = api.expect_answer("a", "error").json();
+    assert!(error["stackTrace"].is_array(), "{error}");
+}
+
+#[test]
+fn a_failure_is_posted_as_json() {
+    let mut api = api();
+    api.hand("a", FAIL);
+    let error = api.expect_answer("a", "error");
+    let content_type = error.header("content-type").unwrap_or_default();
+    assert!(content_type.starts_with("application/"), "{content_type:?}");
+    assert!(content_type.ends_with("json"), "{content_type:?}");
+    if is_ours() {
+        assert_eq!(content_type, "application/json");
+    }
+}
+
+#[test]
+fn the_type_of_a_failure_is_one_that_the_platform_keeps() {
+    let mut api = api();
+    api.hand("a", FAIL);
+    let error = api.expect_answer("a", "error");
+    let error_type = error.header(ERROR_TYPE).unwrap_or_default();
+    assert!(is_kept(error_type), "{error_type:?}");
+    if is_ours() {
+        assert_eq!(error_type, "Function.OnDemand");
+    }
+}
+
+/// Whether it matches `(Function|Runtime)\.[A-Z][a-zA-Z]+`; another is replaced by "Unknown".
+fn is_kept(error_type: &str) -> bool {
+    let (whose, what) = error_type.split_once('.').unwrap_or_default();
+    ["Function", "Runtime"].contains(&whose)
+        && what.len() > 1
+        && what.starts_with(|first: char| first.is_ascii_uppercase())
+        && what.chars().all(|letter| letter.is_ascii_alphabetic())
+}
+
+#[test]
+fn a_failure_is_posted_with_a_cause_for_x_ray() {
+    let mut api = api();
+    api.hand("a", FAIL);
+    let error = api.expect_answer("a", "error");
+    let cause = error.header(ERROR_CAUSE).expect("it is sent");
+    assert!(cause.len() <= LARGEST_CAUSE, "{} bytes", cause.len());
+    let cause: Value = serde_json::from_str(cause).expect("it is JSON");
+    let error_type = &cause["exceptions"][0]["type"];
+    assert!(error_type.is_string(), "{cause}");
+    assert!(!is_ours() || error_type == "Function.OnDemand");
+}
+
+#[test]
+fn a_panic_is_posted_as_an_error_and_the_next_event_is_served() {
+    let mut api = api();
+    api.hand("a", r#"{"do":"panic"}"#);
+    let error = api.expect_answer("a", "error");
+    if is_ours() {
+        assert_eq!(error.header(ERROR_TYPE), Some("Function.Panic"));
+    }
+    check_goes_on(api);
+}
+
+#[test]
+fn a_failure_before_the_first_event_is_an_init_error_and_ends_the_process() {
+    let mut api = RuntimeApi::with(&candidate(), "missing", &[]);
+    let error = api.request();
+    assert_eq!(error.line, "POST /2018-06-01/runtime/init/error HTTP/1.1");
+    assert!(error.json()["errorMessage"].is_string());
+    if is_ours() {
+        assert_eq!(error.header(ERROR_TYPE), Some("Runtime.UnknownHandler"));
+    }
+    api.reply(202, OK);
+    check_ends(api, &["failed to find handler `missing`"]);
+}
+
+#[test]
+fn the_invocation_id_is_echoed_with_a_response() {
+    let mut api = api();
+    api.hand_with("a", "Lambda-Runtime-Invocation-Id: n-1\r\n", ECHO);
+    let answer = api.expect_answer("a", "response");
+    assert_eq!(answer.header(INVOCATION_ID), Some("n-1"));
+}
+
+#[test]
+fn the_invocation_id_is_echoed_with_an_error() {
+    let mut api = api();
+    api.hand_with("a", "Lambda-Runtime-Invocation-Id: n-2\r\n", FAIL);
+    let error = api.expect_answer("a", "error");
+    assert_eq!(error.header(INVOCATION_ID), Some("n-2"));
+}
+
+#[test]
+fn no_invocation_id_is_sent_where_none_came() {
+    let mut api = api();
+    api.hand_with("a", "Lambda-Runtime-Invocation-Id: n-1\r\n", ECHO);
+    api.expect_answer("a", "response");
+    for absent in ["", "Lambda-Runtime-Invocation-Id:\r\n"] {
+        api.hand_with("b", absent, ECHO);
+        let answer = api.expect_answer("b", "response");
+        assert_eq!(answer.header(INVOCATION_ID).unwrap_or_default(), "");
+        assert!(!is_ours() || answer.header(INVOCATION_ID).is_none());
+    }
+}
+
+#[test]
+fn headers_that_are_empty_are_as_good_as_absent() {
+    let mut api = api();
+    let empty = "Lambda-Runtime-Deadline-Ms: 99999999999999\r\nLambda-Runtime-Trace-Id:\r\n\
+        Lambda-Runtime-Client-Context:\r\nLambda-Runtime-Cognito-Identity:\r\n\
+        Lambda-Runtime-Aws-Tenant-Id:\r\nLambda-Runtime-Invoked-Function-Arn:\r\n";
+    api.hand_only("a", empty, ECHO);
+    api.expect_answer("a", "response");
+}
+
+#[test]
+fn the_trace_id_is_in_the_environment_during_its_invocation_only() {
+    let mut api = api();
+    let deadline = "Lambda-Runtime-Deadline-Ms: 99999999999999\r\n";
+    for root in ["Root=1", "Root=2"] {
+        let headers = format!("{deadline}Lambda-Runtime-Trace-Id: {root}\r\n");
+        api.hand_only("a", &headers, TRACE);
+        let answer = api.expect_answer("a", "response").json();
+        assert_eq!(answer, json!({"trace": root}));
+    }
+    api.hand_only("b", deadline, TRACE);
+    let answer = api.expect_answer("b", "response").json();
+    assert_eq!(answer, json!({"trace": null}));
+}
+
+#[test]
+fn after_a_refused_response_the_loop_goes_on() {
+    for status in [400, 403, 410, 413] {
+        check_refused(ECHO, "response", status);
+    }
+}
+
+#[test]
+fn after_a_refused_error_the_loop_goes_on() {
+    for status in [400, 403, 410, 413] {
+        check_refused(FAIL, "error", status);
+    }
+}
+
+/// The answer is refused, and the next request is for another event: one invocation gets one
+/// answer, so never `/error`.
+#[track_caller]
+fn check_refused(event: &str, what: &str, status: u16) {
+    let mut api = api();
+    api.hand("a", event);
+    let answer = api.request();
+    let line = format!("POST /2018-06-01/runtime/invocation/a/{what} HTTP/1.1");
+    assert_eq!(answer.line, line);
+    api.reply(status, r#"{"errorType":"NotToday"}"#);
+    api.hand("b", ECHO);
+    api.expect_answer("b", "response");
+    if is_ours() {
+        let log = api.log();
+        let says = format!("answered {status}: ");
+        assert!(log.contains(&says) && log.contains("NotToday"), "{log}");
+    }
+}
+
+#[test]
+fn a_500_to_an_answer_ends_the_process() {
+    for event in [ECHO, FAIL] {
+        let mut api = api();
+        api.hand("a", event);
+        api.request();
+        api.reply(500, "it is over");
+        check_ends(api, &["answered 500: it is over"]);
+    }
+}
+
+#[test]
+fn a_refused_next_ends_the_process() {
+    for status in [400, 403, 404, 500, 503] {
+        let mut api = api();
+        api.expect_next();
+        api.reply(status, "not for you");
+        let says = format!(
+            "failed to get the next invocation: the Runtime API answered {status}: not for you"
+        );
+        check_ends(api, &[&says]);
+    }
+}
+
+#[test]
+fn an_event_of_six_megabytes_passes() {
+    let mut api = api();
+    let event = format!(r#"{{"do":"{}"}}"#, "x".repeat(6 * 1024 * 1024));
+    api.hand("a", &event);
+    let answer = api.expect_answer("a", "response").json();
+    assert!(answer["do"] == event[7..event.len() - 2]);
+}
+
+#[test]
+fn a_reply_as_large_as_lambda_takes_passes() {
+    let mut api = api();
+    let event = json!({"do": "reply", "bytes": LARGEST_REPLY});
+    api.hand("a", event.to_string());
+    assert_eq!(api.expect_answer("a", "response").body.len(), LARGEST_REPLY);
+}
+
+#[test]
+fn a_reply_larger_than_lambda_takes_is_an_error_or_refused_and_the_loop_goes_on() {
+    let mut api = api();
+    let event = json!({"do": "reply", "bytes": LARGEST_REPLY + 1});
+    api.hand("a", event.to_string());
+    let answer = api.request();
+    match answer.line.contains("/a/error ") {
+        true => {
+            let error = answer.json();
+            let message = error["errorMessage"].as_str().unwrap_or_default();
+            assert!(message.contains("6291557"), "{message}");
+            assert!(!is_ours() || error["errorType"] == "Function.ResponseSizeTooLarge");
+            api.reply(202, OK);
+        }
+        false => {
+            assert!(!is_ours(), "ours says it itself");
+            assert!(answer.line.contains("/a/response "), "{}", answer.line);
+            api.reply(413, r#"{"errorType":"RequestEntityTooLarge"}"#);
+        }
+    }
+    check_goes_on(api);
+}
+
+#[test]
+fn the_trace_variable_is_not_set_where_events_come_together() {
+    let mut api = api_with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "2")]);
+    api.hand("a", TRACE);
+    assert_eq!(
+        api.expect_answer("a", "response").json(),
+        json!({"trace": null})
+    );
+}
+
+#[test]
+fn managed_instances_get_as_many_polls_as_they_ask_for() {
+    let mut api = api_with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "4")]);
+    let mut polls: Vec<RuntimeApi> = (0..4)
+        .map(|_| {
+            api.expect_next();
+            api.split_off()
+        })
+        .collect();
+    // The last is answered first, and the others still wait.
+    for (number, poll) in polls.iter_mut().enumerate().rev() {
+        let id = format!("id-{number}");
+        poll.hand_over(&id, USUAL, ECHO);
+        poll.expect_answer(&id, "response");
+        poll.expect_next();
+    }
+    assert!(!api.is_asked(), "four are enough");
+    if is_ours() {
+        let later = polls.iter_mut().map(RuntimeApi::connections_made);
+        assert_eq!(later.sum::<usize>() + api.connections_made(), 4);
+    }
+}
+
+#[test]
+fn snap_start_waits_for_the_restore_before_it_asks_for_events() {
+    let mut api = restoring();
+    api.reply(200, "");
+    check_goes_on(api);
+}
+
+#[test]
+fn a_refused_restore_ends_the_process() {
+    let mut api = restoring();
+    api.reply(403, "no snapshots");
+    // It may say first that its initialisation has failed.
+    if !is_ours()
+        && let Some(error) = api.request_or_end()
+    {
+        assert!(error.line.starts_with("POST "), "{}", error.line);
+        assert!(error.line.contains("/error "), "{}", error.line);
+        api.reply(202, OK);
+    }
+    check_ends(
+        api,
+        &["failed to wait for the restore: the Runtime API answered 403: no snapshots"],
+    );
+}
+
+/// The candidate where a snapshot is taken, which has said that it may be taken now.
+#[track_caller]
+fn restoring() -> RuntimeApi {
+    let mut api = api_with(&[("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")]);
+    let restore = api.request();
+    assert_eq!(
+        restore.line,
+        "GET /2018-06-01/runtime/restore/next HTTP/1.1"
+    );
+    api
+}
+
+// # What a runtime meets beside that
+
+#[test]
+fn connections_are_kept_from_event_to_event() {
+    let mut api = api();
+    for _ in 0..50 {
+        api.hand("a", ECHO);
+        api.expect_answer("a", "response");
+    }
+    api.expect_next();
+    let made = api.connections_made();
+    assert!(made <= 5, "{made} connections");
+    assert!(!is_ours() || made == 1, "{made} connections");
+}
+
+#[test]
+fn a_connection_that_the_api_closes_is_replaced() {
+    let mut api = api();
+    api.hand("a", ECHO);
+    api.request();
+    api.send("HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    api.close();
+    check_goes_on(api);
+}
+
+#[test]
+fn an_answer_is_never_posted_twice() {
+    let mut api = api();
+    api.hand("a", ECHO);
+    api.request();
+    api.close();
+    check_gives_up(api, |api| {
+        check_ends(api, &["failed to post `", "/a/response`"])
+    });
+}
+
+#[test]
+fn an_event_with_nothing_but_a_request_id_is_served() {
+    let mut api = api();
+    api.hand_only("a", "", ECHO);
+    api.expect_answer("a", "response");
+}
+
+#[test]
+fn a_deadline_in_the_past_is_no_reason_to_fail() {
+    let mut api = api();
+    // cargo-lambda's is in 1970.
+    api.hand_only("a", "Lambda-Runtime-Deadline-Ms: 600000\r\n", ECHO);
+    api.expect_answer("a", "response");
+}
+
+#[test]
+fn a_header_may_come_twice() {
+    let mut api = api();
+    let headers = "Lambda-Runtime-Trace-Id: Root=2\r\nX-Other: 1\r\nX-Other: 2\r\n";
+    api.hand_with("a", headers, ECHO);
+    api.expect_answer("a", "response");
+    check_goes_on(api);
+}
+
+#[test]
+fn the_client_context_may_hold_any_text() {
+    let mut api = api();
+    let header = r#"Lambda-Runtime-Client-Context: {"custom":{"who":"Zoë 🦀"}}"#;
+    api.hand_with("a", &format!("{header}\r\n"), ECHO);
+    api.expect_answer("a", "response");
+}
+
+#[test]
+fn a_failure_with_a_very_long_text_is_posted_all_the_same() {
+    let mut api = api();
+    let event = json!({"do": "fail", "why": "制約違反🦀".repeat(2000)});
+    api.hand("a", event.to_string());
+    let error = api.expect_answer("a", "error");
+    let cause = error.header(ERROR_CAUSE).unwrap_or_default();
+    assert!(cause.len() <= LARGEST_CAUSE, "{} bytes", cause.len());
+    let body = error.json();
+    let text = body["errorMessage"].as_str().unwrap_or_default();
+    assert!(text.contains("🦀"), "{body}");
+    check_goes_on(api);
+}
+
+#[test]
+fn an_event_that_is_no_json_is_an_error_and_the_loop_goes_on() {
+    let mut api = api();
+    for event in [&b""[..], b"{", b"\xff\xfe", b"nul\0"] {
+        api.hand("a", event);
+        let error = api.expect_answer("a", "error").json();
+        assert!(!is_ours() || error["errorType"] == "Function.InvalidEvent");
+    }
+    check_goes_on(api);
+}
+
+#[test]
+fn an_event_in_chunks_is_read_whole() {
+    let mut api = api();
+    api.expect_next();
+    api.send(chunked("a"));
+    assert_eq!(api.expect_answer("a", "response").json()["do"], "echo");
+}
+
+#[test]
+fn an_event_that_comes_byte_by_byte_is_read_whole() {
+    let mut api = api();
+    api.expect_next();
+    for byte in chunked("a").bytes() {
+        api.send([byte]);
+    }
+    assert_eq!(api.expect_answer("a", "response").json()["do"], "echo");
+}
+
+fn chunked(id: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: {id}\r\n{USUAL}\
+         Transfer-Encoding: chunked\r\n\r\n5\r\n{{\"do\"\r\n8\r\n:\"echo\"}}\r\n0\r\n\r\n"
+    )
+}
+
+#[test]
+fn an_event_that_is_cut_off_is_not_answered_as_if_it_were_whole() {
+    let mut api = api();
+    api.expect_next();
+    api.send(format!(
+        "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: a\r\n{USUAL}\
+         Content-Length: 100\r\n\r\n{ECHO}"
+    ));
+    api.close();
+    // The API hands the same event over again, as AWS's does until it is answered.
+    check_gives_up(api, |mut api| {
+        api.hand("a", ECHO);
+        api.expect_answer("a", "response");
+    });
+}
+
+#[test]
+fn an_event_without_a_request_id_is_given_up() {
+    let mut api = api();
+    api.expect_next();
+    api.send(format!(
+        "HTTP/1.1 200 OK\r\n{USUAL}Content-Length: {}\r\n\r\n{ECHO}",
+        ECHO.len()
+    ));
+    check_gives_up(api, |api| {
+        check_ends(
+            api,
+            &["ERROR failed to get the next invocation: it came without a request id"],
+        )
+    });
+}
+
+#[test]
+fn an_api_that_is_gone_ends_the_process() {
+    let mut api = RuntimeApi::listen();
+    api.start(&candidate(), "faulty", "127.0.0.1:1", &[]);
+    check_ends(api, &["failed to get the next invocation", "refused"]);
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let mut api = api();
+    api.expect_next();
+    api.send("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 11\r\n\r\nnot for you");
+    check_ends(
+        api,
+        &["failed to get the next invocation: the Runtime API answered 302: not for you"],
+    );
+}
+
+#[test]
+fn broken_http_ends_the_process() {
+    for answer in [
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 abc OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ] {
+        check_ends_on(answer);
+    }
+}
+
+#[test]
+fn headers_without_end_and_without_sense_end_the_process() {
+    check_ends_on(&format!(
+        "HTTP/1.1 200 OK\r\n{}\r\n",
+        "X-A: 1\r\n".repeat(200)
+    ));
+    check_ends_on(&format!(
+        "HTTP/1.1 200 OK\r\nX-A: {}\r\n\r\n",
+        "x".repeat(2 * 1024 * 1024)
+    ));
+}
+
+/// An API that answers everything with these bytes ends the process, and ours says it in one line.
+#[track_caller]
+fn check_ends_on(answer: &str) {
+    let mut api = api();
+    let (status, log) = api.answer_all_with(answer);
+    assert!(status.code().is_some_and(|code| code != 0), "{status}");
+    if is_ours() {
+        assert_eq!(status.code(), Some(1), "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+        let says = "ERROR failed to get the next invocation: ";
+        assert!(log.starts_with(says), "{log}");
+    }
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_asked() {
+    check_goes_on(api_with(&[
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("http_proxy", "http://127.0.0.1:1"),
+        ("ALL_PROXY", "http://127.0.0.1:1"),
+    ]));
+}
+
+#[test]
+fn the_api_may_have_a_scheme_and_a_path() {
+    let mut api = RuntimeApi::listen();
+    let address = format!("http://127.0.0.1:{}/.rt/web", api.port());
+    api.start(&candidate(), "faulty", &address, &[]);
+    let next = api.request();
+    assert_eq!(
+        next.line,
+        "GET /.rt/web/2018-06-01/runtime/invocation/next HTTP/1.1"
+    );
+}
+
+#[test]
+fn next_is_asked_again_while_there_is_no_event() {
+    let mut api = api();
+    for _ in 0..3 {
+        api.expect_next();
+        api.send("HTTP/1.1 204 No Content\r\n\r\n");
+    }
+    check_goes_on(api);
+}
