@@ -346,11 +346,11 @@ fn a_reply_larger_than_lambda_takes_is_an_error_or_refused_and_the_loop_goes_on(
 #[test]
 fn the_trace_variable_is_not_set_where_events_come_together() {
     let mut api = api_with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "2")]);
-    api.hand("a", TRACE);
-    assert_eq!(
-        api.expect_answer("a", "response").json(),
-        json!({"trace": null})
-    );
+    api.expect_next();
+    let mut poll = api.split_off();
+    poll.hand_over("a", USUAL, TRACE);
+    let answer = poll.expect_answer("a", "response");
+    assert_eq!(answer.json(), json!({"trace": null}));
 }
 
 #[test]
