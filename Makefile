@@ -22,7 +22,7 @@ export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check image shipped triple tools clean
+.PHONY: help run test bench check image shipped triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test: shipped tools ## prove it on real parts: what is shipped, a real Postgres,
 	cargo build --locked --package local
 	BOOTSTRAP=$(BOOTSTRAP) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
+
+bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--help
+	cargo build --locked --package local
+	cargo build --locked --profile bench --package tests --bin bench
+	@BOOTSTRAP=$(BOOTSTRAP) LOCAL=$(LOCAL) target/release/bench $(ARGS)
 
 check: ## format, lints and documentation, all without a warning
 	cargo fmt --all --check
@@ -64,6 +69,20 @@ triple:
 		rustc -vV | sed -n 's/^host: //p' >target/triple; \
 		echo "no target $(MUSL) here (target/rustup.log): building for $$(cat target/triple) instead" >&2; \
 	fi
+
+# What `bench` compares with. One by one, or one's features would be all the others' too.
+peers: triple
+	mkdir -p target/bench
+	$(CC) -O2 -static -nostdlib -ffreestanding -fno-stack-protector -s \
+		-o target/bench/floor tests/bench/peers/floor.c
+	cd tests/bench/peers && \
+	for peer in lambda_runtime lambda_http page_tokio_postgres page_sqlx; do \
+		cargo build --locked --target-dir $(CURDIR)/target/bench/peers \
+			--release --package peer_$$peer || exit; \
+	done
+	triple=$(TRIPLE); cd tests/bench/peers && \
+	cargo build --locked --target-dir $(CURDIR)/target/bench/peers --target $$triple \
+		--profile tuned --package peer_lambda_http_tuned
 
 # What the tests need and the project does not build.
 tools:

@@ -1,0 +1,87 @@
+//! What is started: the shipped executable, its peers and the floor, each with its variables.
+//! Knows where they are built; starts nothing.
+
+use crate::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A program that serves invocations.
+pub struct Candidate {
+    /// As the tables call it.
+    pub name: &'static str,
+    /// Its executable.
+    pub program: PathBuf,
+    /// What it is told besides what Lambda tells every function.
+    pub variables: Vec<(&'static str, String)>,
+}
+
+/// The name of ours.
+pub const OURS: &str = "plain-lambda";
+
+/// What is built where: `make bench` builds it.
+pub struct Built {
+    root: PathBuf,
+    bootstrap: PathBuf,
+    triple: String,
+}
+
+impl Built {
+    /// Reads the target that is shipped.
+    pub fn find(root: &Path) -> Result<Built> {
+        let triple = fs::read_to_string(root.join("target/triple"))
+            .map_err(|error| format!("failed to read target/triple: {error}; run `make bench`"))?;
+        let triple = triple.trim().to_string();
+        let bootstrap = match std::env::var_os("BOOTSTRAP") {
+            Some(path) => root.join(path),
+            None => root.join(format!("target/{triple}/release/bootstrap")),
+        };
+        Ok(Built {
+            root: root.to_path_buf(),
+            bootstrap,
+            triple,
+        })
+    }
+
+    /// Who answers `GET /up`; the floor first.
+    pub fn hello(&self) -> Result<Vec<Candidate>> {
+        let nowhere = "postgres://nobody@127.0.0.1:1/nothing".to_string();
+        let tuned = format!("peers/{}/tuned/lambda_http_tuned", self.triple);
+        [
+            self.other("floor, in C", "floor", Vec::new()),
+            self.ours(vec![("DATABASE_URL", nowhere)]),
+            self.other("lambda_http, tuned", &tuned, Vec::new()),
+            self.other("lambda_runtime", "peers/release/lambda_runtime", Vec::new()),
+            self.other("lambda_http", "peers/release/lambda_http", Vec::new()),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    fn ours(&self, variables: Vec<(&'static str, String)>) -> Result<Candidate> {
+        candidate(OURS, self.bootstrap.clone(), variables)
+    }
+
+    fn other(
+        &self,
+        name: &'static str,
+        path: &str,
+        variables: Vec<(&'static str, String)>,
+    ) -> Result<Candidate> {
+        candidate(name, self.root.join("target/bench").join(path), variables)
+    }
+}
+
+fn candidate(
+    name: &'static str,
+    program: PathBuf,
+    variables: Vec<(&'static str, String)>,
+) -> Result<Candidate> {
+    match program.exists() {
+        true => Ok(Candidate {
+            name,
+            program,
+            variables,
+        }),
+        false => Err(format!("`{}` is missing: run `make bench`", program.display()).into()),
+    }
+}
