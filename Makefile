@@ -75,6 +75,7 @@ peers: triple
 	mkdir -p target/bench
 	$(CC) -O2 -static -nostdlib -ffreestanding -fno-stack-protector -s \
 		-o target/bench/floor tests/bench/peers/floor.c
+	$(CC) -O2 -static -s -o target/bench/launch tests/bench/peers/launch.c
 	cd tests/bench/peers && \
 	for peer in lambda_runtime lambda_http page_tokio_postgres page_sqlx; do \
 		cargo build --locked --target-dir $(CURDIR)/target/bench/peers \

@@ -11,6 +11,8 @@ pub struct Candidate {
     pub name: &'static str,
     /// Its executable.
     pub program: PathBuf,
+    /// What becomes it, at a sign.
+    pub launcher: PathBuf,
     /// What it is told besides what Lambda tells every function.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -58,7 +60,7 @@ impl Built {
     }
 
     fn ours(&self, variables: Vec<(&'static str, String)>) -> Result<Candidate> {
-        candidate(OURS, self.bootstrap.clone(), variables)
+        self.candidate(OURS, self.bootstrap.clone(), variables)
     }
 
     fn other(
@@ -67,21 +69,26 @@ impl Built {
         path: &str,
         variables: Vec<(&'static str, String)>,
     ) -> Result<Candidate> {
-        candidate(name, self.root.join("target/bench").join(path), variables)
+        self.candidate(name, self.root.join("target/bench").join(path), variables)
     }
-}
 
-fn candidate(
-    name: &'static str,
-    program: PathBuf,
-    variables: Vec<(&'static str, String)>,
-) -> Result<Candidate> {
-    match program.exists() {
-        true => Ok(Candidate {
+    fn candidate(
+        &self,
+        name: &'static str,
+        program: PathBuf,
+        variables: Vec<(&'static str, String)>,
+    ) -> Result<Candidate> {
+        let launcher = self.root.join("target/bench/launch");
+        for path in [&program, &launcher] {
+            if !path.exists() {
+                return Err(format!("`{}` is missing: run `make bench`", path.display()).into());
+            }
+        }
+        Ok(Candidate {
             name,
             program,
+            launcher,
             variables,
-        }),
-        false => Err(format!("`{}` is missing: run `make bench`", program.display()).into()),
+        })
     }
 }

@@ -53,12 +53,11 @@ impl fmt::Display for Mode {
 }
 
 impl Machine {
-    /// Pins this thread, and prepares what the mode needs.
+    /// Pins this thread to one of two CPUs, and prepares what the mode needs.
     ///
     /// # Errors
     /// When the mode cannot be had here: it needs root, or a second CPU.
-    pub fn prepare(mode: Mode) -> Result<Machine> {
-        let (first, last) = cpus()?;
+    pub fn prepare(mode: Mode, (first, last): (usize, usize)) -> Result<Machine> {
         if mode == Mode::TwoCpus && first == last {
             return Err("there is only one CPU".into());
         }
@@ -90,11 +89,6 @@ impl Machine {
     /// Runs what starts a server, away from the candidates if there is another CPU.
     pub fn away<T: Send>(&self, start: impl FnOnce() -> T + Send) -> Result<T> {
         on(self.other, start)
-    }
-
-    /// Whether a candidate is limited.
-    pub fn is_limited(&self) -> bool {
-        self.limited.is_some()
     }
 
     /// Limits a process and all that it becomes.
@@ -141,8 +135,8 @@ pub fn load() -> String {
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// The first and the last CPU that we may use.
-fn cpus() -> Result<(usize, usize)> {
+/// The first and the last CPU that we may use, before we are pinned to one.
+pub fn cpus() -> Result<(usize, usize)> {
     let allowed = sched_getaffinity(None)?;
     let mut known = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
     let first = known.next().ok_or("there is no CPU")?;

@@ -53,8 +53,9 @@ fn run() -> Result<()> {
     if Command::new("strace").arg("-V").output().is_err() {
         println!("no system calls are counted: `strace` is missing, install the package strace\n");
     }
+    let cpus = machine::cpus()?;
     for mode in &options.modes {
-        match Machine::prepare(*mode) {
+        match Machine::prepare(*mode, cpus) {
             Ok(machine) => {
                 for scenario in &options.scenarios {
                     measure(&machine, *scenario, &built, &options, &dir)?;

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::api::{Api, Request};
 use crate::candidate::Candidate;
-use crate::machine::Machine;
+use crate::machine::{Machine, Mode};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -24,18 +24,19 @@ const LAMBDA: [(&str, &str); 9] = [
     ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0"),
 ];
 
-/// A process that asked for its second invocation is at rest shortly after.
+/// A process that waits, or asked for its second invocation, is at rest shortly after.
 const REST: Duration = Duration::from_millis(1);
 
-/// Two periods of the limited CPU: a start begins with a whole one.
-const FRESH_QUOTA: Duration = Duration::from_millis(40);
+/// Before every start; longer than two periods of a limited CPU, so that it begins with a whole one.
+const FRESH: Duration = Duration::from_millis(1);
+const FRESH_LIMITED: Duration = Duration::from_millis(41);
 
 /// Invocations before the warm ones count.
 const WARM_UP: usize = 200;
 
 /// One cold start.
 pub struct Start {
-    /// From just before the process was made to its first `/next`, in milliseconds.
+    /// From just before the program was executed to its first `/next`, in milliseconds.
     pub next_ms: f64,
     /// The same to its first response.
     pub response_ms: f64,
@@ -70,13 +71,12 @@ struct Running {
     api: Api,
     child: Child,
     started: Instant,
-    /// Used before it was the candidate.
+    /// By `launch`.
     before: Usage,
 }
 
 /// Starts a candidate, has it answer once, and ends it.
 pub fn start(machine: &Machine, candidate: &Candidate, event: &str, log: &Path) -> Result<Start> {
-    machine.forget_files()?;
     let mut running = Running::start(machine, candidate, log)?;
     let next = running.api.await_next()?;
     let response = running.api.invoke(&next, event)?;
@@ -164,33 +164,17 @@ pub fn system_calls(candidate: &Candidate, event: &str, dir: &Path) -> Result<Op
 }
 
 impl Running {
+    /// Has `launch` wait where the candidate belongs, and become the candidate.
     fn start(machine: &Machine, candidate: &Candidate, log: &Path) -> Result<Running> {
         let api = Api::listen()?;
-        let mut command = match machine.is_limited() {
-            true => waiting_shell(&candidate.program),
-            false => Command::new(&candidate.program),
-        };
+        let mut command = Command::new(&candidate.launcher);
+        command.arg(&candidate.program);
         tell(&mut command, candidate, &api, log)?;
-        if machine.is_limited() {
-            return Running::release(machine, api, command.stdin(Stdio::piped()));
-        }
-        let (started, child) = machine.beside(|| (Instant::now(), command.spawn()))?;
-        Ok(Running {
-            api,
-            child: child?,
-            started,
-            before: Usage {
-                cpu_ms: 0.0,
-                faults: 0.0,
-            },
-        })
-    }
-
-    /// Limits a shell that waits, and lets it become the candidate.
-    fn release(machine: &Machine, api: Api, command: &mut Command) -> Result<Running> {
-        let mut child = command.spawn()?;
+        command.stdin(Stdio::piped());
+        let mut child = machine.beside(|| command.spawn())??;
         machine.limit(child.id())?;
-        thread::sleep(FRESH_QUOTA);
+        machine.forget_files()?;
+        await_launch(machine, child.id())?;
         let before = usage(child.id())?;
         let mut gate = child.stdin.take().expect("it is piped");
         let started = Instant::now();
@@ -219,11 +203,19 @@ impl Drop for Running {
     }
 }
 
-/// A limit has to be there before the program is, and making a process is not what is compared.
-fn waiting_shell(program: &Path) -> Command {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "read go; exec \"$0\""]).arg(program);
-    shell
+/// Sleeps a little at a time: a CPU that idled for long is slower, and who spins on a shared CPU
+/// gets less of it afterwards.
+fn await_launch(machine: &Machine, pid: u32) -> Result<()> {
+    let fresh = match machine.mode {
+        Mode::Small => FRESH_LIMITED,
+        _ => FRESH,
+    };
+    let began = Instant::now();
+    let stat = format!("/proc/{pid}/stat");
+    while began.elapsed() < fresh || !fs::read_to_string(&stat)?.contains("(launch) S") {
+        thread::sleep(REST);
+    }
+    Ok(())
 }
 
 fn tell(command: &mut Command, candidate: &Candidate, api: &Api, log: &Path) -> Result<()> {

@@ -28,11 +28,10 @@ Options:
   --svg PATH        draw the ratios of hello in mode shared
   --help            this text
 
-A time begins just before the process is made and ends when its first `/next`, or its first
-response, has arrived. A ratio is the median of the rounds' own ratios, with a 95 % interval from
-order statistics. In mode 128mb a waiting shell is limited first and becomes the candidate then,
-so that making a process is in none of that mode's times. What was measured, with every single
-start, is written to target/bench/SCENARIO-MODE.json.
+A time begins when a waiting process is told to execute the program, and ends when the program's
+first `/next`, or its first response, has arrived. A ratio is the median of the rounds' own ratios,
+with a 95 % interval from order statistics. What was measured, with every single start, is written
+to target/bench/SCENARIO-MODE.json.
 ";
 
 /// What is measured.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 /// After a start, the machine has the last process to bury and, with a database, its session.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Invocations after which memory should have settled.
 const MORE: usize = 20_000;
