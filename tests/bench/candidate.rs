@@ -23,7 +23,8 @@ pub const OURS: &str = "plain-lambda";
 /// What is built where: `make bench` builds it.
 pub struct Built {
     root: PathBuf,
-    bootstrap: PathBuf,
+    /// What is shipped.
+    pub bootstrap: PathBuf,
     triple: String,
 }
 
@@ -59,7 +60,26 @@ impl Built {
         .collect()
     }
 
-    fn ours(&self, variables: Vec<(&'static str, String)>) -> Result<Candidate> {
+    /// Who answers `GET /` from a database; the one first that the others are compared with.
+    pub fn page(&self, variables: &[(&'static str, String)]) -> Result<Vec<Candidate>> {
+        let peer = |name, path| self.other(name, path, variables.to_vec());
+        let migrations = self.root.join("migrations").display().to_string();
+        let mut ours = variables.to_vec();
+        ours.push(("MIGRATIONS_DIR", migrations));
+        [
+            peer(
+                "lambda_http + tokio-postgres",
+                "peers/release/page_tokio_postgres",
+            ),
+            self.ours(ours),
+            peer("lambda_http + sqlx", "peers/release/page_sqlx"),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    fn ours(&self, mut variables: Vec<(&'static str, String)>) -> Result<Candidate> {
+        variables.push(("APP_ENV", "test".to_string()));
         self.candidate(OURS, self.bootstrap.clone(), variables)
     }
 

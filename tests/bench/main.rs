@@ -5,6 +5,7 @@
 mod api;
 mod candidate;
 mod chart;
+mod database;
 mod machine;
 mod measure;
 mod options;
@@ -12,7 +13,8 @@ mod report;
 mod rounds;
 mod statistics;
 
-use candidate::Built;
+use candidate::{Built, Candidate};
+use database::Database;
 use machine::{Machine, Mode};
 use options::{HELP, Options, Request, Scenario};
 use report::Report;
@@ -54,71 +56,119 @@ fn run() -> Result<()> {
         println!("no system calls are counted: `strace` is missing, install the package strace\n");
     }
     let cpus = machine::cpus()?;
-    for mode in &options.modes {
-        match Machine::prepare(*mode, cpus) {
-            Ok(machine) => {
-                for scenario in &options.scenarios {
-                    measure(&machine, *scenario, &built, &options, &dir)?;
-                }
-            }
+    let mut bench = Bench {
+        options,
+        root,
+        dir,
+        built,
+        database: None,
+    };
+    for mode in bench.options.modes.clone() {
+        match Machine::prepare(mode, cpus) {
+            Ok(machine) => bench.measure_all(&machine)?,
             Err(reason) => println!("mode {mode} is left out: {reason}\n"),
         }
     }
     Ok(())
 }
 
-fn measure(
-    machine: &Machine,
-    scenario: Scenario,
-    built: &Built,
-    options: &Options,
-    dir: &Path,
-) -> Result<()> {
-    let candidates = match scenario {
-        Scenario::Hello => built.hello()?,
-        Scenario::Page | Scenario::Asleep => return Ok(()),
-    };
-    let plan = Plan {
-        candidates: &candidates,
-        event: &EVENT.trim().replace("PATH", "/up"),
-        rounds: options.rounds(scenario, machine.mode),
-        warm: options.warm,
-        before: &|| (),
-    };
-    conclude(machine, scenario, &plan, options, dir)
+/// What all scenarios share.
+struct Bench<'a> {
+    options: Options,
+    root: &'a Path,
+    /// Where the results go.
+    dir: PathBuf,
+    built: Built,
+    /// Started by the first scenario that needs it.
+    database: Option<Database>,
 }
 
-/// Runs a plan and says what came of it.
-fn conclude(
-    machine: &Machine,
-    scenario: Scenario,
-    plan: &Plan,
-    options: &Options,
-    dir: &Path,
-) -> Result<()> {
-    let load = machine::load();
-    let outcomes = rounds::run(machine, plan, dir)?;
-    let report = Report {
-        scenario: scenario.name(),
-        mode: machine.mode.to_string(),
-        machine: &machine::describe(),
-        load: (load, machine::load()),
-        date: now(),
-        outcomes: &outcomes,
-        baseline: 0,
-    };
-    println!("{}", report.table());
-    let json = dir.join(format!("{}-{}.json", scenario.name(), machine.mode));
-    fs::write(json, format!("{:#}\n", report.json()))?;
-    match &options.svg {
-        Some(path) if scenario == Scenario::Hello && machine.mode == Mode::Shared => {
-            write_chart(path, &report)
+impl Bench<'_> {
+    fn measure_all(&mut self, machine: &Machine) -> Result<()> {
+        for scenario in self.options.scenarios.clone() {
+            match scenario {
+                Scenario::Hello => self.hello(machine)?,
+                Scenario::Page => self.page(machine)?,
+                Scenario::Asleep => self.asleep(machine)?,
+            }
         }
-        _ => Ok(()),
+        Ok(())
+    }
+
+    fn hello(&self, machine: &Machine) -> Result<()> {
+        let candidates = self.built.hello()?;
+        let warm = self.options.warm;
+        self.measure(machine, Scenario::Hello, &candidates, warm, &|| ())
+    }
+
+    fn page(&mut self, machine: &Machine) -> Result<()> {
+        let variables = self.database(machine)?.variables(None);
+        let candidates = self.built.page(&variables)?;
+        let warm = self.options.warm;
+        self.measure(machine, Scenario::Page, &candidates, warm, &|| ())
+    }
+
+    fn asleep(&mut self, machine: &Machine) -> Result<()> {
+        let database = self.database(machine)?;
+        let sleeper = database.sleeper(machine)?;
+        let variables = database.variables(Some(sleeper.port));
+        let candidates = self.built.page(&variables)?;
+        self.measure(machine, Scenario::Asleep, &candidates, 0, &|| {
+            sleeper.sleep()
+        })
+    }
+
+    fn database(&mut self, machine: &Machine) -> Result<&Database> {
+        if self.database.is_none() {
+            let database = Database::start(machine, self.root, &self.built.bootstrap)?;
+            self.database = Some(database);
+        }
+        Ok(self.database.as_ref().expect("it was started"))
+    }
+
+    fn measure(
+        &self,
+        machine: &Machine,
+        scenario: Scenario,
+        candidates: &[Candidate],
+        warm: usize,
+        before: &dyn Fn(),
+    ) -> Result<()> {
+        let path = match scenario {
+            Scenario::Hello => "/up",
+            Scenario::Page | Scenario::Asleep => "/",
+        };
+        let plan = Plan {
+            candidates,
+            event: &EVENT.trim().replace("PATH", path),
+            rounds: self.options.rounds(scenario, machine.mode),
+            warm,
+            before,
+        };
+        let load = machine::load();
+        let outcomes = rounds::run(machine, &plan, &self.dir)?;
+        let report = Report {
+            scenario: scenario.name(),
+            mode: machine.mode.to_string(),
+            machine: &machine::describe(),
+            load: (load, machine::load()),
+            date: now(),
+            outcomes: &outcomes,
+            baseline: 0,
+        };
+        println!("{}", report.table());
+        let json = format!("{}-{}.json", scenario.name(), machine.mode);
+        fs::write(self.dir.join(json), format!("{:#}\n", report.json()))?;
+        match &self.options.svg {
+            Some(path) if scenario == Scenario::Hello && machine.mode == Mode::Shared => {
+                write_chart(path, &report)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-fn write_chart(path: &PathBuf, report: &Report) -> Result<()> {
+fn write_chart(path: &Path, report: &Report) -> Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
     }

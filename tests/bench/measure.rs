@@ -56,8 +56,8 @@ pub struct Warm {
     pub us: Vec<f64>,
     /// Invocations in a second.
     pub rate: f64,
-    /// Resident memory that 20,000 more invocations added.
-    pub growth_kib: f64,
+    /// Resident memory that many more invocations added; none when there were no more.
+    pub growth_kib: Option<f64>,
 }
 
 /// What a process has used.
@@ -123,10 +123,11 @@ pub fn warm(
     for _ in 0..more {
         (next, _) = running.invoke(&next, event)?;
     }
+    let growth = status(running.child.id(), "VmRSS")? - before;
     Ok(Warm {
         us,
         rate,
-        growth_kib: status(running.child.id(), "VmRSS")? - before,
+        growth_kib: (more > 0).then_some(growth),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What was measured, as a table to read and as JSON to keep. Measures nothing.
 
-use crate::measure::Start;
+use crate::measure::{Start, Warm};
 use crate::rounds::Outcome;
 use crate::statistics::{Interval, median, paired_ratio, percentile};
 use serde_json::{Value, json};
@@ -85,9 +85,9 @@ impl Report<'_> {
             let ratio = self.ratio(outcome, of);
             format!("{:.2} [{:.2}–{:.2}]", ratio.median, ratio.low, ratio.high)
         };
-        let warm = |of: &dyn Fn(&crate::measure::Warm) -> f64| match &outcome.warm {
-            Some(warm) => format!("{:.0}", of(warm)),
-            None => "–".to_string(),
+        let warm = |of: &dyn Fn(&Warm) -> f64| match &outcome.warm {
+            Some(warm) if !of(warm).is_nan() => format!("{:.0}", of(warm)),
+            _ => "–".to_string(),
         };
         [
             outcome.name.to_string(),
@@ -105,7 +105,7 @@ impl Report<'_> {
             warm(&|warm| median(&warm.us)),
             warm(&|warm| percentile(&warm.us, 99)),
             warm(&|warm| warm.rate),
-            warm(&|warm| warm.growth_kib),
+            warm(&|warm| warm.growth_kib.unwrap_or(f64::NAN)),
             format!("{:.0}", outcome.file_kib),
         ]
     }
@@ -157,7 +157,7 @@ fn start(start: &Start) -> Value {
     })
 }
 
-fn warm(warm: &crate::measure::Warm) -> Value {
+fn warm(warm: &Warm) -> Value {
     json!({
         "p50_us": median(&warm.us),
         "p99_us": percentile(&warm.us, 99),
