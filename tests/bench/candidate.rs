@@ -72,7 +72,7 @@ impl Built {
                 "peers/release/page_tokio_postgres",
             ),
             self.ours(ours),
-            peer("lambda_http + sqlx", "peers/release/page_sqlx"),
+            peer("lambda_http + sqlx 0.8", "peers/release/page_sqlx"),
         ]
         .into_iter()
         .collect()
