@@ -78,12 +78,14 @@ peers: triple
 	$(CC) -O2 -static -s -o target/bench/launch tests/bench/peers/launch.c
 	cd tests/bench/peers && \
 	for peer in lambda_runtime lambda_http page_tokio_postgres page_sqlx; do \
-		cargo build --locked --target-dir $(CURDIR)/target/bench/peers \
+		cargo build --locked --target-dir '$(CURDIR)/target/bench/peers' \
 			--release --package peer_$$peer || exit; \
 	done
 	triple=$(TRIPLE); cd tests/bench/peers && \
-	cargo build --locked --target-dir $(CURDIR)/target/bench/peers --target $$triple \
-		--profile tuned --package peer_lambda_http_tuned
+	for peer in lambda_http_tuned page_tokio_postgres; do \
+		cargo build --locked --target-dir '$(CURDIR)/target/bench/peers' \
+			--profile tuned --target $$triple --package peer_$$peer || exit; \
+	done
 
 # What the tests need and the project does not build.
 tools:

@@ -170,6 +170,16 @@ impl Api {
     }
 }
 
+impl Call {
+    /// Bytes of a response.
+    pub fn size(&self) -> usize {
+        match self {
+            Call::Response(body) => body.len(),
+            Call::Next | Call::Other(_) => 0,
+        }
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {

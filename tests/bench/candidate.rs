@@ -66,12 +66,14 @@ impl Built {
         let migrations = self.root.join("migrations").display().to_string();
         let mut ours = variables.to_vec();
         ours.push(("MIGRATIONS_DIR", migrations));
+        let tuned = format!("peers/{}/tuned/page_tokio_postgres", self.triple);
         [
             peer(
                 "lambda_http + tokio-postgres",
                 "peers/release/page_tokio_postgres",
             ),
             self.ours(ours),
+            peer("lambda_http + tokio-postgres, tuned", &tuned),
             peer("lambda_http + sqlx 0.8", "peers/release/page_sqlx"),
         ]
         .into_iter()

@@ -27,8 +27,7 @@ pub struct Database {
     user: String,
     port: u16,
     authority: PathBuf,
-    /// Stops with us, because it is attached.
-    _server: Child,
+    server: Child,
 }
 
 /// A server behind a proxy that lets nothing through until it woke up.
@@ -60,7 +59,7 @@ impl Database {
             user: format!("{user}@"),
             port: port.parse()?,
             authority: dir.join("authority.pem"),
-            _server: server,
+            server,
         };
         database.secure()?;
         database.fill(root, bootstrap)?;
@@ -114,6 +113,8 @@ impl Database {
             fs::set_permissions(&path, Permissions::from_mode(0o600))?;
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
+        // The directory is kept, and with it whatever somebody has tried there.
+        admin.batch_execute("ALTER SYSTEM RESET ALL")?;
         admin.batch_execute("ALTER SYSTEM SET ssl = on")?;
         // It would begin in the middle of a round.
         admin.batch_execute("ALTER SYSTEM SET autovacuum = off")?;
@@ -146,6 +147,14 @@ impl Database {
             }
         }
         Ok(self.admin("bench")?.batch_execute("VACUUM ANALYZE")?)
+    }
+}
+
+impl Drop for Database {
+    /// It is attached: it stops when its input ends.
+    fn drop(&mut self) {
+        self.server.stdin = None;
+        let _ = self.server.wait();
     }
 }
 

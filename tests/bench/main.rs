@@ -29,6 +29,9 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 /// A browser's request as a Function URL sends it; `PATH` stands for its path.
 const EVENT: &str = include_str!("event.json");
 
+/// Invocations after which memory should have settled.
+const MORE: usize = 20_000;
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -97,15 +100,13 @@ impl Bench<'_> {
 
     fn hello(&self, machine: &Machine) -> Result<()> {
         let candidates = self.built.hello()?;
-        let warm = self.options.warm;
-        self.measure(machine, Scenario::Hello, &candidates, warm, &|| ())
+        self.measure(machine, Scenario::Hello, &candidates, &|| ())
     }
 
     fn page(&mut self, machine: &Machine) -> Result<()> {
         let variables = self.database(machine)?.variables(None);
         let candidates = self.built.page(&variables)?;
-        let warm = self.options.warm;
-        self.measure(machine, Scenario::Page, &candidates, warm, &|| ())
+        self.measure(machine, Scenario::Page, &candidates, &|| ())
     }
 
     fn asleep(&mut self, machine: &Machine) -> Result<()> {
@@ -113,9 +114,7 @@ impl Bench<'_> {
         let sleeper = database.sleeper(machine)?;
         let variables = database.variables(Some(sleeper.port));
         let candidates = self.built.page(&variables)?;
-        self.measure(machine, Scenario::Asleep, &candidates, 0, &|| {
-            sleeper.sleep()
-        })
+        self.measure(machine, Scenario::Asleep, &candidates, &|| sleeper.sleep())
     }
 
     fn database(&mut self, machine: &Machine) -> Result<&Database> {
@@ -131,18 +130,26 @@ impl Bench<'_> {
         machine: &Machine,
         scenario: Scenario,
         candidates: &[Candidate],
-        warm: usize,
         before: &dyn Fn(),
     ) -> Result<()> {
         let path = match scenario {
             Scenario::Hello => "/up",
             Scenario::Page | Scenario::Asleep => "/",
         };
+        let warm = match scenario {
+            Scenario::Hello | Scenario::Page => self.options.warm,
+            Scenario::Asleep => 0,
+        };
+        let more = match (scenario, machine.mode) {
+            (Scenario::Hello, Mode::Shared) => MORE,
+            _ => 0,
+        };
         let plan = Plan {
             candidates,
             event: &EVENT.trim().replace("PATH", path),
             rounds: self.options.rounds(scenario, machine.mode),
             warm,
+            more,
             before,
         };
         let load = machine::load();

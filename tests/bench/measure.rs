@@ -48,6 +48,8 @@ pub struct Start {
     pub peak_kib: f64,
     /// Threads while it waits again.
     pub threads: f64,
+    /// The first response's size.
+    pub response_bytes: usize,
 }
 
 /// Many invocations of one process.
@@ -91,6 +93,7 @@ pub fn start(machine: &Machine, candidate: &Candidate, event: &str, log: &Path) 
         faults: used.faults - running.before.faults,
         peak_kib: status(running.child.id(), "VmHWM")?,
         threads: status(running.child.id(), "Threads")?,
+        response_bytes: response.call.size(),
     })
 }
 

@@ -154,6 +154,7 @@ fn start(start: &Start) -> Value {
         "faults": start.faults,
         "peak_kib": start.peak_kib,
         "threads": start.threads,
+        "response_bytes": start.response_bytes,
     })
 }
 

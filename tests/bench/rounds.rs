@@ -3,7 +3,7 @@
 
 use crate::Result;
 use crate::candidate::Candidate;
-use crate::machine::{Machine, Mode};
+use crate::machine::Machine;
 use crate::measure::{self, Start, Warm};
 use std::fs;
 use std::path::Path;
@@ -12,9 +12,6 @@ use std::time::Duration;
 
 /// After a start, the machine has the last process to bury and, with a database, its session.
 const PAUSE: Duration = Duration::from_millis(5);
-
-/// Invocations after which memory should have settled, where the CPU is not limited.
-const MORE: usize = 20_000;
 
 /// What is run, how often.
 pub struct Plan<'a> {
@@ -26,6 +23,8 @@ pub struct Plan<'a> {
     pub rounds: usize,
     /// Warm invocations of each; none of them when 0.
     pub warm: usize,
+    /// Invocations after those, to see whether memory grows.
+    pub more: usize,
     /// Called before every start.
     pub before: &'a dyn Fn(),
 }
@@ -69,14 +68,13 @@ pub fn run(machine: &Machine, plan: &Plan, dir: &Path) -> Result<Vec<Outcome>> {
             thread::sleep(PAUSE);
         }
     }
-    let more = if machine.mode == Mode::Small { 0 } else { MORE };
     for (index, outcome) in outcomes.iter_mut().enumerate() {
         outcome.system_calls = attempt(plan, index, dir, |candidate, _| {
             measure::system_calls(candidate, plan.event, dir)
         })?;
         if plan.warm > 0 {
             outcome.warm = Some(attempt(plan, index, dir, |candidate, log| {
-                measure::warm(machine, candidate, plan.event, log, (plan.warm, more))
+                measure::warm(machine, candidate, plan.event, log, (plan.warm, plan.more))
             })?);
         }
     }
