@@ -146,7 +146,11 @@ impl Database {
                 return Err(format!("failed to fill the database: {said}").into());
             }
         }
-        Ok(self.admin("bench")?.batch_execute("VACUUM ANALYZE")?)
+        let mut admin = self.admin("bench")?;
+        admin.batch_execute("VACUUM ANALYZE")?;
+        admin.batch_execute("CHECKPOINT")?;
+        rustix::fs::sync();
+        Ok(())
     }
 }
 

@@ -140,7 +140,7 @@ pub fn cpus() -> Result<(usize, usize)> {
     let allowed = sched_getaffinity(None)?;
     let mut known = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
     let first = known.next().ok_or("there is no CPU")?;
-    Ok((first, known.last().unwrap_or(first)))
+    Ok((first, known.next_back().unwrap_or(first)))
 }
 
 /// Pins the calling thread.

@@ -37,6 +37,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
+            if let Some(source) = error.source() {
+                eprintln!("  {source}");
+            }
             ExitCode::FAILURE
         }
     }
