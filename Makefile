@@ -70,7 +70,7 @@ triple:
 		echo "no target $(MUSL) here (target/rustup.log): building for $$(cat target/triple) instead" >&2; \
 	fi
 
-# What `bench` compares with. One by one, or one's features would be all the others' too.
+# What `bench` compares with; one by one, or the features of one would be those of all.
 peers: triple
 	mkdir -p target/bench
 	$(CC) -O2 -static -nostdlib -ffreestanding -fno-stack-protector -s \
