@@ -24,7 +24,7 @@ export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check conformance image shipped triple tools clean
+.PHONY: help run test bench check conformance image shipped triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ test: shipped tools ## prove it on real parts: what is shipped, a real Postgres,
 	cargo build --locked --package local
 	BOOTSTRAP=$(SHIPPED) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
+
+bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--help
+	cargo build --locked --package local
+	cargo build --locked --profile bench --package tests --bin bench
+	@BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) target/release/bench $(ARGS)
 
 check: ## format, lints and documentation, all without a warning
 	cargo fmt --all --check
@@ -78,6 +83,23 @@ triple:
 		rustc -vV | sed -n 's/^host: //p' >target/triple; \
 		echo "no target $(MUSL) here (target/rustup.log): building for $$(cat target/triple) instead" >&2; \
 	fi
+
+# What `bench` compares with; one by one, or the features of one would be those of all.
+peers: triple
+	mkdir -p target/bench
+	$(CC) -O2 -static -nostdlib -ffreestanding -fno-stack-protector -s \
+		-o target/bench/floor tests/bench/peers/floor.c
+	$(CC) -O2 -static -s -o target/bench/launch tests/bench/peers/launch.c
+	cd tests/bench/peers && \
+	for peer in lambda_runtime lambda_http page_tokio_postgres page_sqlx; do \
+		cargo build --locked --target-dir '$(CURDIR)/target/bench/peers' \
+			--release --package peer_$$peer || exit; \
+	done
+	triple=$(TRIPLE); cd tests/bench/peers && \
+	for peer in lambda_http_tuned page_tokio_postgres; do \
+		cargo build --locked --target-dir '$(CURDIR)/target/bench/peers' \
+			--profile tuned --target $$triple --package peer_$$peer || exit; \
+	done
 
 # What the tests need and the project does not build.
 tools:

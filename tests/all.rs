@@ -4,6 +4,8 @@
 //! One module for each thing that a person does with it; `stage` starts and stops the parts.
 
 mod stage;
+#[path = "bench/statistics.rs"]
+mod statistics;
 
 mod aws_cli;
 mod cargo_lambda;

@@ -1,0 +1,197 @@
+//! `make bench`: cold starts of the shipped executable, of its peers and of the floor under both.
+//!
+//! Says what is measured in which order; how, is in the modules. No test depends on a time.
+
+mod api;
+mod candidate;
+mod chart;
+mod database;
+mod machine;
+mod measure;
+mod options;
+mod report;
+mod rounds;
+mod statistics;
+
+use candidate::{Built, Candidate};
+use database::Database;
+use machine::{Machine, Mode};
+use options::{HELP, Options, Request, Scenario};
+use report::Report;
+use rounds::Plan;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// A browser's request as a Function URL sends it; `PATH` stands for its path.
+const EVENT: &str = include_str!("event.json");
+
+/// Invocations after which memory should have settled.
+const MORE: usize = 20_000;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            if let Some(source) = error.source() {
+                eprintln!("  {source}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let options = match options::parse()? {
+        Request::Help => {
+            print!("{HELP}");
+            return Ok(());
+        }
+        Request::Measure(options) => options,
+    };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let root = root.expect("tests/ is in the checkout");
+    let dir = root.join("target/bench");
+    fs::create_dir_all(&dir)?;
+    let built = Built::find(root)?;
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("no system calls are counted: `strace` is missing, install the package strace\n");
+    }
+    let cpus = machine::cpus()?;
+    let mut bench = Bench {
+        options,
+        root,
+        dir,
+        built,
+        database: None,
+    };
+    for mode in bench.options.modes.clone() {
+        match Machine::prepare(mode, cpus) {
+            Ok(machine) => bench.measure_all(&machine)?,
+            Err(reason) => println!("mode {mode} is left out: {reason}\n"),
+        }
+    }
+    Ok(())
+}
+
+/// What all scenarios share.
+struct Bench<'a> {
+    options: Options,
+    root: &'a Path,
+    /// Where the results go.
+    dir: PathBuf,
+    built: Built,
+    /// Started by the first scenario that needs it.
+    database: Option<Database>,
+}
+
+impl Bench<'_> {
+    fn measure_all(&mut self, machine: &Machine) -> Result<()> {
+        for scenario in self.options.scenarios.clone() {
+            match scenario {
+                Scenario::Hello => self.hello(machine)?,
+                Scenario::Page => self.page(machine)?,
+                Scenario::Asleep => self.asleep(machine)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn hello(&self, machine: &Machine) -> Result<()> {
+        let candidates = self.built.hello()?;
+        self.measure(machine, Scenario::Hello, &candidates, &|| ())
+    }
+
+    fn page(&mut self, machine: &Machine) -> Result<()> {
+        let variables = self.database(machine)?.variables(None);
+        let candidates = self.built.page(&variables)?;
+        self.measure(machine, Scenario::Page, &candidates, &|| ())
+    }
+
+    fn asleep(&mut self, machine: &Machine) -> Result<()> {
+        let database = self.database(machine)?;
+        let sleeper = database.sleeper(machine)?;
+        let variables = database.variables(Some(sleeper.port));
+        let candidates = self.built.page(&variables)?;
+        self.measure(machine, Scenario::Asleep, &candidates, &|| sleeper.sleep())
+    }
+
+    fn database(&mut self, machine: &Machine) -> Result<&Database> {
+        if self.database.is_none() {
+            let database = Database::start(machine, self.root, &self.built.bootstrap)?;
+            self.database = Some(database);
+        }
+        Ok(self.database.as_ref().expect("it was started"))
+    }
+
+    fn measure(
+        &self,
+        machine: &Machine,
+        scenario: Scenario,
+        candidates: &[Candidate],
+        before: &dyn Fn(),
+    ) -> Result<()> {
+        let path = match scenario {
+            Scenario::Hello => "/up",
+            Scenario::Page | Scenario::Asleep => "/",
+        };
+        let warm = match scenario {
+            Scenario::Hello | Scenario::Page => self.options.warm,
+            Scenario::Asleep => 0,
+        };
+        let more = match (scenario, machine.mode) {
+            (Scenario::Hello, Mode::Shared) => MORE,
+            _ => 0,
+        };
+        let plan = Plan {
+            candidates,
+            event: &EVENT.trim().replace("PATH", path),
+            rounds: self.options.rounds(scenario, machine.mode),
+            warm,
+            more,
+            before,
+        };
+        let load = machine::load();
+        let outcomes = rounds::run(machine, &plan, &self.dir)?;
+        let report = Report {
+            scenario: scenario.name(),
+            mode: machine.mode.to_string(),
+            machine: &machine::describe(),
+            load: (load, machine::load()),
+            date: now(),
+            outcomes: &outcomes,
+            baseline: 0,
+        };
+        println!("{}", report.table());
+        let json = format!("{}-{}.json", scenario.name(), machine.mode);
+        fs::write(self.dir.join(json), format!("{:#}\n", report.json()))?;
+        match &self.options.svg {
+            Some(path) if scenario == Scenario::Hello && machine.mode == Mode::Shared => {
+                write_chart(path, &report)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write_chart(path: &Path, report: &Report) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    fs::write(path, chart::draw(report))?;
+    println!("drawn to {}\n", path.display());
+    Ok(())
+}
+
+/// `2026-01-31 23:59`, in UTC.
+fn now() -> String {
+    let output = Command::new("date")
+        .args(["-u", "+%Y-%m-%d %H:%M"])
+        .output();
+    let text = output.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).trim().to_string()
+}

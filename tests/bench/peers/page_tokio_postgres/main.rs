@@ -1,0 +1,73 @@
+//! The page by `lambda_http` and `tokio-postgres`, connected once at start as both document it.
+
+#[path = "../page.rs"]
+mod page;
+
+use lambda_http::http::{Response, StatusCode};
+use lambda_http::{Error, IntoResponse, Request, run, service_fn};
+use page::Page;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::Client;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    tracing_subscriber::fmt()
+        .without_time()
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    let client = &connect().await?;
+    run(service_fn(move |_request: Request| show(client))).await
+}
+
+async fn connect() -> Result<Client, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(std::env::var("DB_SSLROOTCERT")?)? {
+        roots.add(certificate?)?;
+    }
+    let tls = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let url = std::env::var("DATABASE_URL")?;
+    let (client, connection) = tokio_postgres::connect(&url, MakeRustlsConnect::new(tls)).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::error!("connection error: {error}");
+        }
+    });
+    Ok(client)
+}
+
+async fn show(client: &Client) -> Result<impl IntoResponse, Error> {
+    let response = Response::builder()
+        .status(StatusCode::OK)
+        .header("content-type", "text/html; charset=utf-8")
+        .header("cache-control", "no-store")
+        .body(read(client).await?.to_html())
+        .map_err(Box::new)?;
+    Ok(response)
+}
+
+/// `query_typed` asks and is answered once; `query` would prepare first, and be slower.
+async fn read(client: &Client) -> Result<Page, Error> {
+    let database = client.query_typed(page::DATABASE, &[]).await?;
+    let database = database.first().ok_or("there is a database")?;
+    let database = (database.get(0), database.get(1), database.get(2));
+    let tables = client.query_typed(page::TABLES, &[]).await?;
+    let tables = tables
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .collect();
+    let applied = client.query_typed(page::APPLIED, &[]).await?;
+    let applied = applied
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .collect();
+    Ok(Page {
+        database,
+        tables,
+        applied,
+    })
+}
