@@ -16,7 +16,7 @@ use crate::{App, Failure, Invocation, Reply, pages};
 /// # Errors
 /// `Function.InvalidEvent` and `Function.UnknownEvent` when the event is no request.
 pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
-    let request = Request::from_event(&invocation.json()?)?;
+    let request = Request::from_event(invocation)?;
     let mut response = pages::answer(app, invocation, &request);
     if request.method == "HEAD" {
         response.body.clear();

@@ -11,7 +11,7 @@ use askama::Template;
 
 /// Answers a request, whatever it is.
 pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Response {
-    let page = match request.path.as_str() {
+    let page = match request.path.as_ref() {
         "/" => read_only(request, || home::show(app, invocation)),
         "/up" => read_only(request, || Ok(up())),
         path if path == style::path() => read_only(request, || Ok(style::show())),
@@ -31,7 +31,7 @@ fn read_only(
     request: &Request,
     page: impl FnOnce() -> Result<Response, Failure>,
 ) -> Result<Response, Failure> {
-    match request.method.as_str() {
+    match request.method.as_ref() {
         "GET" | "HEAD" => page(),
         method => Ok(method_not_allowed(method, "GET, HEAD")),
     }

@@ -3,7 +3,7 @@
 //! Says what a status means for the loop (go on, or end); never decides what is answered.
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide.
 
-mod one_write;
+mod connection;
 mod report;
 
 use app::{Failure, Invocation, Reply};
@@ -11,7 +11,6 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ureq::http::{HeaderValue, Response, StatusCode};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
@@ -77,9 +76,9 @@ impl Api {
             // The process is frozen between invocations; the connection outlives that.
             .max_idle_age(Duration::from_secs(24 * 60 * 60))
             .build();
-        let agent = Agent::with_parts(config, one_write::connector(), DefaultResolver::default());
+        let authority = address.split('/').next().unwrap_or_default();
         Api {
-            agent,
+            agent: connection::agent(config, authority),
             base: format!("http://{address}"),
         }
     }

@@ -3,6 +3,7 @@
 //! So a laptop can do what a function does: `bootstrap migrate '{"action":"status"}'`.
 //! Knows nothing of the Runtime API.
 
+use crate::platform::Variables;
 use crate::runtime;
 use app::{Failure, Handler, Invocation};
 use std::io::{self, IsTerminal, Read, Write};
@@ -10,17 +11,21 @@ use std::process::ExitCode;
 
 /// Handles the event that the arguments give; 0 when the handler succeeds, 1 when it fails,
 /// 2 when the arguments are wrong.
-pub fn run(handlers: &[(&str, Handler)], arguments: &[String]) -> ExitCode {
+pub fn run(handlers: &[(&str, Handler)], variables: &Variables, arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] | ["--help" | "-h" | "help"] => {
             print!("{}", usage(handlers));
             ExitCode::SUCCESS
         }
-        [handler] => report(
-            runtime::find(handlers, handler).and_then(|_| handle(handlers, handler, read_event()?)),
+        [name] => report(
+            runtime::find(handlers, name)
+                .and_then(|handler| handle(handler, variables, read_event()?)),
         ),
-        [handler, event] => report(handle(handlers, handler, event.into())),
+        [name, event] => report(
+            runtime::find(handlers, name)
+                .and_then(|handler| handle(handler, variables, event.into())),
+        ),
         _ => {
             eprintln!(
                 "failed to read the arguments: there are too many, quote the event as one\n\n{}",
@@ -54,14 +59,14 @@ invocations instead.
     )
 }
 
-fn handle(handlers: &[(&str, Handler)], name: &str, event: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    let handler = runtime::find(handlers, name)?;
+fn handle(handler: Handler, variables: &Variables, event: Vec<u8>) -> Result<Vec<u8>, Failure> {
     let invocation = Invocation {
         event,
         request_id: "command-line".into(),
         ..Default::default()
     };
-    runtime::dispatch(handler, &runtime::initialise(1)?, &invocation).map(|reply| reply.body)
+    runtime::dispatch(handler, &runtime::initialise(variables, 1)?, &invocation)
+        .map(|reply| reply.body)
 }
 
 fn read_event() -> Result<Vec<u8>, Failure> {

@@ -12,7 +12,7 @@ mod platform;
 mod runtime;
 
 use app::Handler;
-use platform::Platform;
+use platform::{Platform, Variables};
 use std::process::ExitCode;
 
 /// Starts the runtime with a table of handlers, and returns the process's exit code when it ends.
@@ -21,10 +21,14 @@ use std::process::ExitCode;
 /// process or the Runtime API is lost. Elsewhere it handles one event and ends.
 pub fn start(handlers: &[(&str, Handler)]) -> ExitCode {
     panics::remember();
-    logging::start(&platform::variable);
+    let variables = Variables::read();
+    logging::start(&variables);
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match Platform::read() {
-        Some(platform) => runtime::run(&platform, handlers, arguments.first().map(String::as_str)),
-        None => command::run(handlers, &arguments),
+    match Platform::read(&variables) {
+        Some(platform) => {
+            let argument = arguments.first().map(String::as_str);
+            runtime::run(&platform, &variables, handlers, argument)
+        }
+        None => command::run(handlers, &variables, &arguments),
     }
 }

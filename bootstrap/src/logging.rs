@@ -3,6 +3,7 @@
 //! Follows Lambda's logging controls (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
 //! Knows nothing of what is logged. Source: "Log and filter in Lambda", AWS Lambda Developer Guide.
 
+use crate::platform::Variables;
 use app::Invocation;
 use log::{Level, LevelFilter};
 use serde_json::{Value, json};
@@ -21,11 +22,11 @@ thread_local! {
     static SERVED: RefCell<Option<Served>> = const { RefCell::new(None) };
 }
 
-/// Installs the logger; `variable` reads the environment.
-pub fn start(variable: &dyn Fn(&str) -> Option<String>) {
-    let level = variable("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
-    let json =
-        variable("AWS_LAMBDA_LOG_FORMAT").is_some_and(|format| format.eq_ignore_ascii_case("json"));
+/// Installs the logger.
+pub fn start(variables: &Variables) {
+    let level = variables.get("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
+    let format = variables.get("AWS_LAMBDA_LOG_FORMAT");
+    let json = format.is_some_and(|format| format.eq_ignore_ascii_case("json"));
     env_logger::Builder::new()
         // At DEBUG the driver logs every statement, with whatever secret it holds.
         .filter_level(filter(&level).min(LevelFilter::Info))

@@ -2,6 +2,9 @@
 //!
 //! Source: "Defined runtime environment variables", AWS Lambda Developer Guide.
 
+use std::env;
+use std::ffi::OsString;
+
 /// Where X-Ray's libraries, and processes that a handler starts, look for the trace id.
 pub const TRACE_ID: &str = "_X_AMZN_TRACE_ID";
 
@@ -19,25 +22,37 @@ pub struct Platform {
     pub graceful_shutdown: bool,
 }
 
+/// The environment variables, read in one go: a look-up in the process's own list walks all of it.
+pub struct Variables(Vec<(OsString, OsString)>);
+
+impl Variables {
+    /// What the process was started with.
+    pub fn read() -> Variables {
+        Variables(env::vars_os().collect())
+    }
+
+    /// A variable's value, where empty means absent.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
+        let value = value.to_str()?;
+        (!value.is_empty()).then(|| value.to_string())
+    }
+}
+
 impl Platform {
     /// `None` outside Lambda.
-    pub fn read() -> Option<Platform> {
-        let concurrency = variable("AWS_LAMBDA_MAX_CONCURRENCY");
+    pub fn read(variables: &Variables) -> Option<Platform> {
+        let is = |name, expected| variables.get(name).is_some_and(|value| value == expected);
+        let concurrency = variables.get("AWS_LAMBDA_MAX_CONCURRENCY");
         Some(Platform {
-            runtime_api: variable("AWS_LAMBDA_RUNTIME_API")?,
-            handler: variable("_HANDLER"),
+            runtime_api: variables.get("AWS_LAMBDA_RUNTIME_API")?,
+            handler: variables.get("_HANDLER"),
             concurrency: concurrency
                 .and_then(|number| number.parse().ok())
                 .unwrap_or(1)
                 .max(1),
-            snap_start: variable("AWS_LAMBDA_INITIALIZATION_TYPE")
-                .is_some_and(|kind| kind == "snap-start"),
-            graceful_shutdown: variable("GRACEFUL_SHUTDOWN").is_some_and(|value| value == "true"),
+            snap_start: is("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start"),
+            graceful_shutdown: is("GRACEFUL_SHUTDOWN", "true"),
         })
     }
-}
-
-/// An environment variable, where empty means absent.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -5,7 +5,7 @@
 mod shutdown;
 
 use crate::api::{Api, Fatal};
-use crate::platform::{self, Platform, TRACE_ID};
+use crate::platform::{Platform, TRACE_ID, Variables};
 use crate::{logging, panics};
 use app::{App, Failure, Handler, Invocation, Reply};
 use std::process::ExitCode;
@@ -28,11 +28,16 @@ enum End {
 
 /// Initialises and serves invocations until the Runtime API is lost or refuses us, or until
 /// SIGTERM where an orderly end is wanted.
-pub fn run(platform: &Platform, handlers: &[(&str, Handler)], argument: Option<&str>) -> ExitCode {
+pub fn run(
+    platform: &Platform,
+    variables: &Variables,
+    handlers: &[(&str, Handler)],
+    argument: Option<&str>,
+) -> ExitCode {
     let api = Api::new(&platform.runtime_api);
     let name = platform.handler.as_deref().or(argument);
     let initialised = find(handlers, name.unwrap_or_default())
-        .and_then(|handler| Ok((handler, initialise(platform.concurrency)?)));
+        .and_then(|handler| Ok((handler, initialise(variables, platform.concurrency)?)));
     let end = match initialised {
         Ok((handler, app)) => restore_and_serve(platform, api, handler, app),
         Err(failure) => End::Lost(api.init_error(failure)),
@@ -50,9 +55,9 @@ pub fn run(platform: &Platform, handlers: &[(&str, Handler)], argument: Option<&
 }
 
 /// What the handlers share; a panic while it is made is a failure.
-pub fn initialise(concurrency: usize) -> Result<App, Failure> {
+pub fn initialise(variables: &Variables, concurrency: usize) -> Result<App, Failure> {
     panics::catch("the initialisation", || {
-        App::new(&platform::variable, concurrency)
+        App::new(&|name| variables.get(name), concurrency)
     })
 }
 

@@ -1,13 +1,18 @@
 //! TLS to Postgres: always verified, chain and name, against the public roots and one's own.
 
 use crate::Failure;
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::CertificateDer;
+use rustls::crypto::ring::{cipher_suite, kx_group};
+use rustls::crypto::{
+    CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
+};
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SigningKey;
+use rustls::{ClientConfig, Error, RootCertStore, SignatureScheme};
 use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
+use webpki::ring as webpki;
 
 /// A connector that trusts the public certificate authorities and those in `own`, a PEM file.
 ///
@@ -23,23 +28,99 @@ pub fn connector(own: Option<&Path>) -> Result<MakeRustlsConnect, Failure> {
             Failure::new("Function.InvalidSettings", message).because(cause)
         })?;
     }
-    // Postgres before 18 offers only P-256: with another group first, every connection would
-    // cost a HelloRetryRequest, a round trip.
-    let groups = vec![
-        ring::kx_group::SECP256R1,
-        ring::kx_group::X25519,
-        ring::kx_group::SECP384R1,
-    ];
-    let provider = CryptoProvider {
-        kx_groups: groups,
-        ..ring::default_provider()
-    };
-    let config = ClientConfig::builder_with_provider(Arc::new(provider))
+    let config = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()
         .expect("ring supports every default protocol version")
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// What Postgres and its poolers speak, and no more: what is not named here is not linked.
+fn provider() -> CryptoProvider {
+    CryptoProvider {
+        cipher_suites: vec![
+            cipher_suite::TLS13_AES_256_GCM_SHA384,
+            cipher_suite::TLS13_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        ],
+        // Postgres before 18 offers only P-256: with another group first, every connection would
+        // cost a HelloRetryRequest, a round trip.
+        kx_groups: vec![kx_group::SECP256R1, kx_group::X25519],
+        signature_verification_algorithms: SIGNATURES,
+        secure_random: &System,
+        key_provider: &System,
+    }
+}
+
+/// What certificates are signed with. With TLS 1.2 a scheme does not name the curve.
+const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[
+        webpki::ECDSA_P256_SHA256,
+        webpki::ECDSA_P256_SHA384,
+        webpki::ECDSA_P384_SHA256,
+        webpki::ECDSA_P384_SHA384,
+        webpki::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        webpki::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        webpki::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        webpki::RSA_PKCS1_2048_8192_SHA256,
+        webpki::RSA_PKCS1_2048_8192_SHA384,
+        webpki::RSA_PKCS1_2048_8192_SHA512,
+    ],
+    mapping: &[
+        (
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            &[webpki::ECDSA_P384_SHA384, webpki::ECDSA_P256_SHA384],
+        ),
+        (
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            &[webpki::ECDSA_P256_SHA256, webpki::ECDSA_P384_SHA256],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA512,
+            &[webpki::RSA_PSS_2048_8192_SHA512_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA384,
+            &[webpki::RSA_PSS_2048_8192_SHA384_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PSS_SHA256,
+            &[webpki::RSA_PSS_2048_8192_SHA256_LEGACY_KEY],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA512,
+            &[webpki::RSA_PKCS1_2048_8192_SHA512],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA384,
+            &[webpki::RSA_PKCS1_2048_8192_SHA384],
+        ),
+        (
+            SignatureScheme::RSA_PKCS1_SHA256,
+            &[webpki::RSA_PKCS1_2048_8192_SHA256],
+        ),
+    ],
+};
+
+/// We have no certificate of our own, so no code that signs with one.
+#[derive(Debug)]
+struct System;
+
+impl SecureRandom for System {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+        ::ring::rand::SecureRandom::fill(&::ring::rand::SystemRandom::new(), bytes)
+            .map_err(|_| GetRandomFailed)
+    }
+}
+
+impl KeyProvider for System {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        Err(Error::General("there are no client certificates".into()))
+    }
 }
 
 fn trust(roots: &mut RootCertStore, path: &Path) -> Result<(), String> {

@@ -1,28 +1,64 @@
-//! Sends a request's head and the beginning of its body in one write.
+//! The connection to the Runtime API: a request leaves in one write, and an address is not looked up.
 //!
 //! ureq flushes the head before it asks for the body: two packets, and two wake-ups of a Runtime
-//! API that may answer a write with a delayed acknowledgement. Knows HTTP's blank line, no more.
+//! API that may answer a write with a delayed acknowledgement. And it looks at the socket, with three
+//! system calls, before and after every use. Knows HTTP's blank line, no more.
 
 use std::mem;
-use ureq::Error;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, TcpConnector, Transport,
 };
+use ureq::{Agent, Error};
+
+/// A connection that has been used within this time is not looked at: the other side has no reason
+/// to close it, and after a freeze, or a handler that took its time, it is.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// An agent whose connections are such.
+pub fn agent(config: Config, address: &str) -> Agent {
+    let address = address.parse().ok();
+    Agent::with_parts(
+        config,
+        TcpConnector::default().chain(OneWrite),
+        Numeric(address),
+    )
+}
+
+/// The address that was given in numbers, as Lambda gives it; else the system's answer.
+#[derive(Debug)]
+struct Numeric(Option<SocketAddr>);
+
+impl Resolver for Numeric {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let Some(address) = self.0 else {
+            return DefaultResolver::default().resolve(uri, config, timeout);
+        };
+        let mut addresses = self.empty();
+        addresses.push(address);
+        Ok(addresses)
+    }
+}
 
 /// Wraps the transport that the connector before it made.
 #[derive(Debug)]
-pub struct OneWrite;
+struct OneWrite;
 
 /// A transport that keeps the head of a POST back until its body comes.
 #[derive(Debug)]
-pub struct HeadWithBody<T> {
+struct HeadWithBody<T> {
     transport: T,
     head: Vec<u8>,
-}
-
-/// A plain TCP connector whose requests leave in one write.
-pub fn connector() -> impl Connector {
-    TcpConnector::default().chain(OneWrite)
+    used: Instant,
 }
 
 impl<T: Transport> Connector<T> for OneWrite {
@@ -36,6 +72,7 @@ impl<T: Transport> Connector<T> for OneWrite {
         Ok(chained.map(|transport| HeadWithBody {
             transport,
             head: Vec::new(),
+            used: Instant::now(),
         }))
     }
 }
@@ -61,11 +98,13 @@ impl<T: Transport> Transport for HeadWithBody<T> {
         if !self.head.is_empty() {
             self.transmit_behind_head(0, timeout)?;
         }
-        self.transport.await_input(timeout)
+        let answer = self.transport.await_input(timeout);
+        self.used = Instant::now();
+        answer
     }
 
     fn is_open(&mut self) -> bool {
-        self.head.is_empty() && self.transport.is_open()
+        self.head.is_empty() && (self.used.elapsed() < FRESH || self.transport.is_open())
     }
 }
 
