@@ -24,7 +24,7 @@ export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check conformance image shipped triple peers tools clean
+.PHONY: help run test bench check conformance image order shipped triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,18 @@ image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… 
 
 clean: ## remove all that was built, and the private Postgres
 	cargo clean
+
+# What a start runs, for the linker (`bootstrap/build.rs`); after a change of compiler or libraries.
+order:
+	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+	: >bootstrap/startup-order.txt
+	KEEP_SYMBOLS=1 TARGET_CC=cc cargo build --release --locked --package bootstrap \
+		--target-dir target/order --target x86_64-unknown-linux-musl
+	KEEP_SYMBOLS=1 TARGET_CC=aarch64-linux-gnu-gcc cargo build --release --locked \
+		--package bootstrap --target-dir target/order --target aarch64-unknown-linux-musl
+	UNSTRIPPED=target/order/x86_64-unknown-linux-musl/release/bootstrap \
+	UNSTRIPPED_TOO=target/order/aarch64-unknown-linux-musl/release/bootstrap \
+		cargo test --package tests --locked -- --ignored the_functions_of_a_start
 
 # The executable as it is shipped; `run` makes do with one that compiles faster.
 shipped: triple

@@ -9,6 +9,7 @@ mod statistics;
 
 mod aws_cli;
 mod cargo_lambda;
+mod cold_start;
 mod command_line;
 mod conformance;
 mod connection;

@@ -6,7 +6,7 @@
 //!
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and AWS's own emulator.
 
-use crate::stage::{RuntimeApi, USUAL, candidate, is_ours};
+use crate::stage::{RuntimeApi, USUAL, candidate, is_ours, wait_for};
 use serde_json::{Value, json};
 
 pub const ECHO: &str = r#"{"do":"echo"}"#;
@@ -273,9 +273,11 @@ fn check_refused(event: &str, what: &str, status: u16) {
     api.hand("b", ECHO);
     api.expect_answer("b", "response");
     if is_ours() {
-        let log = api.log();
         let says = format!("answered {status}: ");
-        assert!(log.contains(&says) && log.contains("NotToday"), "{log}");
+        wait_for("the refusal in the log", || {
+            let log = api.log();
+            (log.contains(&says) && log.contains("NotToday")).then_some(())
+        });
     }
 }
 

@@ -26,11 +26,9 @@ const ERROR_CAUSE: &str = "lambda-runtime-function-xray-error-cause";
 const EXTENSION_NAME: &str = "lambda-extension-name";
 const EXTENSION_ID: &str = "lambda-extension-identifier";
 
-/// What a POST may take. It only crosses the machine, and nothing is frozen before it is answered.
+/// What the answer to a POST may take, and each part of it. It only crosses the machine, and nothing
+/// is frozen before it has come.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Small, because ureq touches all of both buffers before the first byte is sent.
-const BUFFER_BYTES: usize = 8 * 1024;
 
 /// cargo-lambda answers `/next` at once with 204 while it has no event.
 const NO_EVENT_PAUSE: Duration = Duration::from_millis(50);
@@ -71,8 +69,6 @@ impl Api {
             .user_agent(concat!("plain-lambda/", env!("CARGO_PKG_VERSION")))
             .accept("")
             .accept_encoding("")
-            .input_buffer_size(BUFFER_BYTES)
-            .output_buffer_size(BUFFER_BYTES)
             // The process is frozen between invocations; the connection outlives that.
             .max_idle_age(Duration::from_secs(24 * 60 * 60))
             .build();
@@ -228,7 +224,6 @@ impl Api {
                 .agent
                 .post(format!("{}{path}", self.base))
                 .config()
-                .timeout_send_body(Some(POST_TIMEOUT))
                 .timeout_recv_response(Some(POST_TIMEOUT))
                 .timeout_recv_body(Some(POST_TIMEOUT))
                 .build()

@@ -63,6 +63,8 @@ struct State {
     /// What the process reported by `/init/error`.
     init_error: Option<Vec<u8>>,
     extension: Extension,
+    /// A caller has it, until it has taken the answer and the log.
+    held: bool,
 }
 
 /// An internal extension, which a runtime registers to be sent SIGTERM.
@@ -149,6 +151,7 @@ impl Environment {
                 answer: None,
                 init_error: None,
                 extension: Extension::None,
+                held: true,
             }),
             changed: Condvar::new(),
             process,
@@ -195,11 +198,12 @@ impl Environment {
         let mut state = self.lock();
         match &state.phase {
             // While it is being built there is none.
-            Phase::Idle { .. } if built.is_some() && built != self.plan.built => {
+            Phase::Idle { .. } if !state.held && built.is_some() && built != self.plan.built => {
                 self.terminate(&mut state);
                 false
             }
-            Phase::Idle { .. } if state.answer.is_none() && !self.process.has_ended() => {
+            Phase::Idle { .. } if !state.held && !self.process.has_ended() => {
+                state.held = true;
                 self.process.thaw();
                 state.phase = Phase::Ready;
                 true
@@ -241,13 +245,27 @@ impl Environment {
         }
     }
 
-    /// Ends the process, whatever it does, and waits until it is gone.
-    pub fn end(&self) {
+    /// Lets the next caller have it.
+    pub fn release(&self) {
+        self.lock().held = false;
+    }
+
+    /// Begins to end the process, whatever it does.
+    pub fn begin_end(&self) {
+        self.terminate(&mut self.lock());
+    }
+
+    /// Waits until the process is gone.
+    pub fn await_end(&self) {
         let mut state = self.lock();
-        self.terminate(&mut state);
         while !matches!(state.phase, Phase::Dead { .. }) {
             state = self.wait(state);
         }
+    }
+
+    /// Whether its process is gone.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.lock().phase, Phase::Dead { .. })
     }
 
     /// Whether it will never serve again.

@@ -99,9 +99,11 @@ impl Function {
                     break (Err(error), Vec::new());
                 }
             };
+            let log = environment.log.take_tail();
+            environment.release();
             // None: it had died unseen while it was idle, or before it took the event.
             if let Some(answer) = answer {
-                break (answer, environment.log.take_tail());
+                break (answer, log);
             }
         };
         Ok(Reply {
@@ -118,10 +120,13 @@ impl Function {
             .lock()
             .expect("no holder of this lock panics")
             .take();
-        for api in apis.into_iter().flatten() {
-            if let Some(environment) = api.environment() {
-                environment.end();
-            }
+        let apis = apis.into_iter().flatten();
+        let environments: Vec<_> = apis.filter_map(|api| api.environment()).collect();
+        for environment in &environments {
+            environment.begin_end();
+        }
+        for environment in &environments {
+            environment.await_end();
         }
     }
 
@@ -133,17 +138,19 @@ impl Function {
             .expect("no holder of this lock panics");
         let apis = apis.as_mut().ok_or(Throttled)?;
         let built = self.built();
-        let mut vacant = None;
+        let (mut vacant, mut living) = (None, 0);
         for api in apis.iter() {
             match api.environment() {
                 Some(environment) if environment.reserve(built) => {
                     return Ok(Acquired::Warm(environment));
                 }
-                Some(environment) if !environment.is_over() => {}
+                Some(environment) if !environment.is_over() => living += 1,
+                // Its process may still call at this address.
+                Some(environment) if !environment.is_dead() => {}
                 _ => vacant = Some(api.clone()),
             }
         }
-        if vacant.is_none() && apis.len() >= self.settings.max_concurrency {
+        if living >= self.settings.max_concurrency {
             return Err(Throttled);
         }
         let started = vacant.map_or_else(RuntimeApi::start, Ok).and_then(|api| {

@@ -10,7 +10,9 @@ mod runtime_api;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, Options, free_port, resident_kb, state};
-pub use program::{Program, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool};
+pub use program::{
+    Program, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool, tool_on_path,
+};
 pub use runtime_api::{RuntimeApi, USUAL};
 
 use std::path::{Path, PathBuf};

@@ -49,6 +49,15 @@ pub fn tool(path: &str) -> PathBuf {
     path
 }
 
+/// A program that the system's packages install.
+#[track_caller]
+pub fn tool_on_path(name: &str, package: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name));
+    let found = found.into_iter().find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("`{name}` is missing: apt-get install {package}"))
+}
+
 #[track_caller]
 fn built(variable: &str) -> PathBuf {
     let path = std::env::var(variable).unwrap_or_else(|_| panic!("{variable}: run `make test`"));

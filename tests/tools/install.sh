@@ -58,4 +58,12 @@ if ! installed cargo-lambda; then
     cp tests/tools/cargo-lambda.txt "$tools/"
 fi
 
+for program in valgrind strace; do
+    if ! command -v "$program" >/dev/null; then
+        # shellcheck disable=SC2015
+        [ "$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends "$program" >&2 ||
+            fail "failed to find $program: apt-get install $program, or dnf install $program"
+    fi
+done
+
 docker info >/dev/null 2>&1 || tests/tools/podman.sh

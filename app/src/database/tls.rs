@@ -47,9 +47,9 @@ fn provider() -> CryptoProvider {
             cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
             cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         ],
-        // Postgres before 18 offers only P-256: with another group first, every connection would
-        // cost a HelloRetryRequest, a round trip.
-        kx_groups: vec![kx_group::SECP256R1, kx_group::X25519],
+        // Every Postgres offers P-256, those before 18 nothing else: with another group first, every
+        // connection would cost a HelloRetryRequest, a round trip.
+        kx_groups: vec![kx_group::SECP256R1],
         signature_verification_algorithms: SIGNATURES,
         secure_random: &System,
         key_provider: &System,

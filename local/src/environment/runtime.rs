@@ -53,8 +53,9 @@ impl Environment {
                     deadline: *until,
                 });
             }
-            Phase::Ending { .. } | Phase::Dead { .. } => return Err(Refusal::Gone),
-            Phase::Ready | Phase::Invoked(..) | Phase::Idle { .. } => {}
+            Phase::Dead { .. } => return Err(Refusal::Gone),
+            // It ends for SIGTERM, not for a refusal.
+            Phase::Ready | Phase::Invoked(..) | Phase::Idle { .. } | Phase::Ending { .. } => {}
         }
         self.changed.notify_all();
         self.await_event(state, poll)
@@ -80,7 +81,7 @@ impl Environment {
                         deadline: until,
                     });
                 }
-                Phase::Ending { .. } | Phase::Dead { .. } => return Err(Refusal::Gone),
+                Phase::Dead { .. } => return Err(Refusal::Gone),
                 _ => state = self.wait(state),
             }
         }
