@@ -350,6 +350,8 @@ fn the_trace_variable_is_not_set_where_events_come_together() {
     let mut api = api_with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "2")]);
     api.expect_next();
     let mut poll = api.split_off();
+    // The other one, too: a connection of `poll` would be taken for it.
+    api.expect_next();
     poll.hand_over("a", USUAL, TRACE);
     let answer = poll.expect_answer("a", "response");
     assert_eq!(answer.json(), json!({"trace": null}));

@@ -174,6 +174,23 @@ fn a_lost_poll_of_managed_instances_is_tried_again_and_then_ends_the_process() {
 }
 
 #[test]
+fn a_variable_of_the_platform_that_cannot_be_meant_is_an_init_error() {
+    for (name, value) in [
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "many"),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "0"),
+        ("GRACEFUL_SHUTDOWN", "yes"),
+    ] {
+        let mut api = RuntimeApi::with(&faulty(), "faulty", &[(name, value)]);
+        let error = api.request();
+        assert_eq!(error.line, "POST /2018-06-01/runtime/init/error HTTP/1.1");
+        let message = error.json()["errorMessage"].to_string();
+        assert!(message.contains(name), "{message}");
+        api.reply(202, OK);
+        check_ends(api, &[name]);
+    }
+}
+
+#[test]
 fn sigterm_ends_a_registered_process_in_order() {
     let mut api = RuntimeApi::with(&faulty(), "faulty", &[("GRACEFUL_SHUTDOWN", "true")]);
     let register = api.request();

@@ -3,6 +3,7 @@
 use crate::stage::{Database, Local, Options, faulty, root, signal, state, wait_for};
 use serde_json::json;
 use std::fs;
+use std::thread;
 
 fn faulty_local(database: &Database) -> Local {
     Local::with(database)
@@ -280,6 +281,57 @@ fn a_failed_init_is_made_up_for_inside_the_invocation() {
             "the second init is part of the invocation: {log}"
         );
     }
+}
+
+#[test]
+fn a_failed_init_keeps_its_place_until_the_second_one() {
+    let database = Database::new();
+    let local = Local::with(&database)
+        .args(["--functions", "web=htttp", "--max-concurrency", "1"])
+        .start();
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let invoke = || local.try_invoke("web", "{}");
+        let calls: Vec<_> = (0..8).map(|_| scope.spawn(invoke)).collect();
+        let joined = calls
+            .into_iter()
+            .map(|call| call.join().expect("it answers"));
+        joined
+            .map(|(status, body)| {
+                let error = &body["errorType"];
+                assert!(status == 429 || error == "Runtime.UnknownHandler", "{body}");
+                status
+            })
+            .collect()
+    });
+    assert!(statuses.contains(&200), "{statuses:?}");
+    let log = local.log();
+    let count = |phase: &str| log.matches(&format!("\tPhase: {phase}\t")).count();
+    assert_eq!(count("init"), count("invoke"), "{log}");
+}
+
+#[test]
+fn the_log_of_an_invocation_is_its_own() {
+    let database = Database::new();
+    let local = Local::with(&database)
+        .bootstrap(&faulty())
+        .args(["--functions", "faulty=faulty", "--max-concurrency", "2"])
+        .start();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    if let Some(tail) = local.invoke_with_log("faulty", r#"{"do":"log"}"#) {
+                        let lines: Vec<&str> = tail.lines().collect();
+                        let kinds: Vec<&str> = lines
+                            .iter()
+                            .map(|line| line.split(' ').next().unwrap_or_default())
+                            .collect();
+                        assert_eq!(kinds, ["START", "INFO", "WARN", "END", "REPORT"], "{tail}");
+                    }
+                }
+            });
+        }
+    });
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn start(handlers: &[(&str, Handler)]) -> ExitCode {
     match Platform::read(&variables) {
         Some(platform) => {
             let argument = arguments.first().map(String::as_str);
-            runtime::run(&platform, &variables, handlers, argument)
+            runtime::run(platform, &variables, handlers, argument)
         }
         None => command::run(handlers, &variables, &arguments),
     }

@@ -2,6 +2,7 @@
 //!
 //! Source: "Defined runtime environment variables", AWS Lambda Developer Guide.
 
+use app::Failure;
 use std::env;
 use std::ffi::OsString;
 
@@ -20,6 +21,8 @@ pub struct Platform {
     pub snap_start: bool,
     /// The user wants an orderly end, for the price of a request and two threads.
     pub graceful_shutdown: bool,
+    /// A variable that cannot be meant, which ends the initialisation.
+    pub invalid: Option<Failure>,
 }
 
 /// The environment variables, read in one go: a look-up in the process's own list walks all of it.
@@ -42,17 +45,34 @@ impl Variables {
 impl Platform {
     /// `None` outside Lambda.
     pub fn read(variables: &Variables) -> Option<Platform> {
-        let is = |name, expected| variables.get(name).is_some_and(|value| value == expected);
+        let mut invalid = None;
+        let mut meant = |name: &str, wanted: &str| {
+            let message = format!("failed to read {name}: set it to {wanted}, or not at all");
+            invalid = Some(Failure::new("Runtime.InvalidSettings", message));
+        };
         let concurrency = variables.get("AWS_LAMBDA_MAX_CONCURRENCY");
+        let concurrency = concurrency.map_or(Some(1), |number| number.parse().ok());
+        let concurrency = concurrency.filter(|number| *number > 0).unwrap_or_else(|| {
+            meant("AWS_LAMBDA_MAX_CONCURRENCY", "a whole number from 1");
+            1
+        });
+        let graceful_shutdown = match variables.get("GRACEFUL_SHUTDOWN").as_deref() {
+            Some("true") => true,
+            None | Some("false") => false,
+            Some(_) => {
+                meant("GRACEFUL_SHUTDOWN", "`true` or `false`");
+                false
+            }
+        };
         Some(Platform {
             runtime_api: variables.get("AWS_LAMBDA_RUNTIME_API")?,
             handler: variables.get("_HANDLER"),
-            concurrency: concurrency
-                .and_then(|number| number.parse().ok())
-                .unwrap_or(1)
-                .max(1),
-            snap_start: is("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start"),
-            graceful_shutdown: is("GRACEFUL_SHUTDOWN", "true"),
+            concurrency,
+            snap_start: variables
+                .get("AWS_LAMBDA_INITIALIZATION_TYPE")
+                .is_some_and(|kind| kind == "snap-start"),
+            graceful_shutdown,
+            invalid,
         })
     }
 }

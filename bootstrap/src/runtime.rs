@@ -29,17 +29,19 @@ enum End {
 /// Initialises and serves invocations until the Runtime API is lost or refuses us, or until
 /// SIGTERM where an orderly end is wanted.
 pub fn run(
-    platform: &Platform,
+    mut platform: Platform,
     variables: &Variables,
     handlers: &[(&str, Handler)],
     argument: Option<&str>,
 ) -> ExitCode {
     let api = Api::new(&platform.runtime_api);
     let name = platform.handler.as_deref().or(argument);
-    let initialised = find(handlers, name.unwrap_or_default())
-        .and_then(|handler| Ok((handler, initialise(variables, platform.concurrency)?)));
+    let initialised = platform.invalid.take().map_or(Ok(()), Err).and_then(|()| {
+        let handler = find(handlers, name.unwrap_or_default())?;
+        Ok((handler, initialise(variables, platform.concurrency)?))
+    });
     let end = match initialised {
-        Ok((handler, app)) => restore_and_serve(platform, api, handler, app),
+        Ok((handler, app)) => serve_all(&platform, api, handler, app),
         Err(failure) => End::Lost(api.init_error(failure)),
     };
     match end {
@@ -87,26 +89,6 @@ pub fn dispatch(handler: Handler, app: &App, invocation: &Invocation) -> Result<
     panics::catch("the handler", || handler(app, invocation))
 }
 
-fn restore_and_serve(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
-    if !platform.snap_start {
-        return serve_all(platform, api, handler, app);
-    }
-    if let Err(fatal) = api.restore_next() {
-        return End::Lost(fatal);
-    }
-    // Whatever was connected before the snapshot is connected to nobody now.
-    drop(api);
-    let api = Api::new(&platform.runtime_api);
-    let restored = panics::catch("the restore", || {
-        app.disconnect();
-        Ok(())
-    });
-    match restored {
-        Ok(()) => serve_all(platform, api, handler, app),
-        Err(failure) => End::Lost(api.restore_error(failure)),
-    }
-}
-
 /// One loop on this thread; or, where more is asked for, loops on threads of their own, and the
 /// first end is the process's.
 fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
@@ -116,21 +98,22 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
         shared: platform.concurrency > 1,
         busy: RwLock::new(()),
     });
-    if platform.concurrency == 1 && !platform.graceful_shutdown {
-        return End::Lost(worker.serve(&api));
+    let address = &platform.runtime_api;
+    if !worker.shared && !platform.graceful_shutdown {
+        let restored = restore(platform, api, &worker.app);
+        return End::Lost(restored.map_or_else(|fatal| fatal, |api| worker.serve(&api)));
     }
     let (ended, end) = mpsc::channel();
     if platform.graceful_shutdown {
-        shutdown::watch(
-            &api,
-            &platform.runtime_api,
-            Arc::clone(&worker),
-            ended.clone(),
-        );
+        // Before the restore, which is the last step of the init phase.
+        shutdown::watch(&api, address, Arc::clone(&worker), ended.clone());
+    }
+    if let Err(fatal) = restore(platform, api, &worker.app) {
+        return End::Lost(fatal);
     }
     for _ in 0..platform.concurrency {
         let (worker, ended) = (Arc::clone(&worker), ended.clone());
-        let address = platform.runtime_api.clone();
+        let address = address.clone();
         thread::spawn(move || {
             let fatal = match worker.shared {
                 true => worker.serve_patiently(&address),
@@ -140,6 +123,25 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
         });
     }
     end.recv().expect("this function holds a sender itself")
+}
+
+/// SnapStart: waits for the restore, and forgets what was connected before: it is connected to
+/// nobody now.
+fn restore(platform: &Platform, api: Api, app: &App) -> Result<Api, Fatal> {
+    if !platform.snap_start {
+        return Ok(api);
+    }
+    api.restore_next()?;
+    drop(api);
+    let api = Api::new(&platform.runtime_api);
+    let restored = panics::catch("the restore", || {
+        app.disconnect();
+        Ok(())
+    });
+    match restored {
+        Ok(()) => Ok(api),
+        Err(failure) => Err(api.restore_error(failure)),
+    }
 }
 
 /// What every loop needs.

@@ -29,7 +29,8 @@ pub const INIT_LIMIT: Duration = Duration::from_secs(10);
 const SETTLE_LIMIT: Duration = Duration::from_millis(100);
 
 /// What a process with an internal extension has between SIGTERM and SIGKILL
-/// ("Lambda execution environment lifecycle", shutdown phase).
+/// ("Lambda execution environment lifecycle", shutdown phase); and what one has to end by itself
+/// that has reported a failed init.
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
 
 /// An environment is one life of one process.
@@ -168,16 +169,20 @@ impl Environment {
 
     /// Waits for the end of the init phase, but not longer than this; its duration.
     pub fn await_init(&self, limit: Duration) -> Result<Duration, InitFailure> {
-        let limit = self.started + limit;
+        let mut limit = self.started + limit;
         let mut state = self.lock();
-        let mut killed = false;
+        let (mut killed, mut reported) = (false, false);
         loop {
+            if !reported && state.init_error.is_some() {
+                reported = true;
+                limit = limit.min(Instant::now() + SHUTDOWN_LIMIT);
+            }
             match &state.phase {
-                Phase::Dead { .. } if killed => return Err(InitFailure::TimedOut),
                 Phase::Dead { status, .. } => {
                     let status = *status;
                     return Err(match state.init_error.take() {
                         Some(error) => InitFailure::Reported(error),
+                        None if killed => InitFailure::TimedOut,
                         None => InitFailure::Exited(status),
                     });
                 }
@@ -261,6 +266,11 @@ impl Environment {
         while !matches!(state.phase, Phase::Dead { .. }) {
             state = self.wait(state);
         }
+    }
+
+    /// Whether a caller has it, dead or alive.
+    pub fn is_held(&self) -> bool {
+        self.lock().held
     }
 
     /// Whether its process is gone.

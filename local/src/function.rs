@@ -78,30 +78,27 @@ impl Function {
         client_context: Option<String>,
     ) -> Result<Reply, Throttled> {
         let invocation = Arc::new(Invocation::new(self.arn(), event, client_context));
-        let mut init_has_failed = false;
         let (answer, log) = loop {
             let (environment, answer) = match self.environment()? {
                 Acquired::Warm(environment) => {
                     let answer = self.run(&environment, &invocation, Init::None);
                     (environment, answer)
                 }
-                Acquired::Cold(environment) if !init_has_failed => {
-                    let answer = self.initialise(&environment, &invocation);
-                    init_has_failed = answer.is_none();
-                    (environment, answer)
-                }
-                Acquired::Cold(environment) => {
-                    let answer = self.initialise_again(&environment, &invocation);
-                    (environment, Some(answer))
+                Acquired::Cold(api, environment) => {
+                    match self.initialise(&api, environment, &invocation) {
+                        Ok((environment, answer)) => (environment, Some(answer)),
+                        Err(cause) => {
+                            break (Err(self.not_started(&invocation, &cause)), Vec::new());
+                        }
+                    }
                 }
                 Acquired::Failed(cause) => {
-                    let error = self.invalid_entrypoint(&invocation.request_id, &cause);
-                    break (Err(error), Vec::new());
+                    break (Err(self.not_started(&invocation, &cause)), Vec::new());
                 }
             };
             let log = environment.log.take_tail();
             environment.release();
-            // None: it had died unseen while it was idle, or before it took the event.
+            // None: it had died unseen while it was idle.
             if let Some(answer) = answer {
                 break (answer, log);
             }
@@ -141,6 +138,7 @@ impl Function {
         let (mut vacant, mut living) = (None, 0);
         for api in apis.iter() {
             match api.environment() {
+                Some(environment) if environment.is_held() => living += 1,
                 Some(environment) if environment.reserve(built) => {
                     return Ok(Acquired::Warm(environment));
                 }
@@ -157,11 +155,16 @@ impl Function {
             if !apis.iter().any(|known| Arc::ptr_eq(known, &api)) {
                 apis.push(api.clone());
             }
-            let command = self.command(&api.address.to_string());
-            let idle = self.settings.idle;
-            api.replace(|| Environment::start(command, Plan { idle, built }))
+            let environment = self.start(&api)?;
+            Ok(Acquired::Cold(api, environment))
         });
-        Ok(started.map_or_else(Acquired::Failed, Acquired::Cold))
+        Ok(started.unwrap_or_else(Acquired::Failed))
+    }
+
+    fn start(&self, api: &RuntimeApi) -> io::Result<Arc<Environment>> {
+        let command = self.command(&api.address.to_string());
+        let (idle, built) = (self.settings.idle, self.built());
+        api.replace(|| Environment::start(command, Plan { idle, built }))
     }
 
     /// When the executable was built; none while it is being built.
@@ -170,22 +173,31 @@ impl Function {
         file.and_then(|file| file.modified()).ok()
     }
 
-    /// None when the init phase failed.
+    /// The first event of an environment; of its successor at the same address, when its init phase
+    /// fails.
     fn initialise(
         &self,
-        environment: &Environment,
+        api: &RuntimeApi,
+        environment: Arc<Environment>,
         invocation: &Arc<Invocation>,
-    ) -> Option<Answer> {
+    ) -> io::Result<(Arc<Environment>, Answer)> {
         let begun = Instant::now();
-        match environment.await_init(INIT_LIMIT) {
-            Ok(init) => Some(self.run_fresh(environment, invocation, Init::Before(init))),
-            Err(failure) => {
-                let report = report::init_failed(begun.elapsed(), "init", failure.status());
-                environment.log.read();
-                environment.log.line(&report);
-                None
+        let failure = match environment.await_init(INIT_LIMIT) {
+            Ok(init) => {
+                let answer = self.run_fresh(&environment, invocation, Init::Before(init));
+                return Ok((environment, answer));
             }
-        }
+            Err(failure) => failure,
+        };
+        let report = report::init_failed(begun.elapsed(), "init", failure.status());
+        environment.log.read();
+        environment.log.line(&report);
+        // Released only when there is a successor: the address is this caller's.
+        let successor = self.start(api);
+        environment.release();
+        let successor = successor?;
+        let answer = self.initialise_again(&successor, invocation);
+        Ok((successor, answer))
     }
 
     fn initialise_again(&self, environment: &Environment, invocation: &Arc<Invocation>) -> Answer {
@@ -284,16 +296,17 @@ impl Function {
         )
     }
 
-    fn invalid_entrypoint(&self, request_id: &str, cause: &io::Error) -> Vec<u8> {
-        let bootstrap = self.settings.bootstrap.display();
+    fn not_started(&self, invocation: &Invocation, cause: &io::Error) -> Vec<u8> {
+        let (bootstrap, request_id) = (self.settings.bootstrap.display(), &invocation.request_id);
         let message = format!("RequestId: {request_id} Error: fork/exec {bootstrap}: {cause}");
+        eprintln!("{message}");
         error("Runtime.InvalidEntrypoint", &message)
     }
 }
 
 enum Acquired {
     Warm(Arc<Environment>),
-    Cold(Arc<Environment>),
+    Cold(Arc<RuntimeApi>, Arc<Environment>),
     Failed(io::Error),
 }
 

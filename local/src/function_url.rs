@@ -23,9 +23,11 @@ pub fn serve(function: &Function, request: &Request<Body>, body: &[u8]) -> Respo
             Err(Throttled) => Reply::text(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded."),
         }
     };
-    let mut response = Response::new(match *request.method() {
-        Method::HEAD => Body::empty(),
-        _ => Body::from(reply.body),
+    // Neither has a body (RFC 9110, 9.3.2, 15.3.5, 15.4.5): a client would take it for a response.
+    let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&reply.status);
+    let mut response = Response::new(match request.method() == Method::HEAD || bodiless {
+        true => Body::empty(),
+        false => Body::from(reply.body),
     });
     *response.status_mut() = reply.status;
     *response.headers_mut() = reply.headers;

@@ -2,7 +2,7 @@
 //!
 //! Source: "Invoke", AWS Lambda API Reference.
 
-use crate::function::Function;
+use crate::function::{Function, Throttled};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use oxhttp::model::header::CONTENT_TYPE;
@@ -11,6 +11,10 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
+
+/// How long an event that is not waited for waits when its function is throttled.
+const EVENT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The function's name or ARN in the request's path, if this is a call of the Invoke API.
 pub fn function_name(request: &Request<Body>) -> Option<String> {
@@ -68,9 +72,14 @@ pub fn serve(
         Some("Event") => {
             let function = function.clone();
             thread::spawn(move || {
-                if let Ok(reply) = function.invoke(event, context)
-                    && let Err(error) = reply.answer
-                {
+                // Lambda keeps an event until there is an environment for it.
+                let reply = loop {
+                    match function.invoke(event.clone(), context.clone()) {
+                        Ok(reply) => break reply,
+                        Err(Throttled) => thread::sleep(EVENT_PAUSE),
+                    }
+                };
+                if let Err(error) = reply.answer {
                     eprintln!("the event failed: {}", String::from_utf8_lossy(&error));
                 }
             });

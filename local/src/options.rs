@@ -173,12 +173,22 @@ fn complete(mut options: Options) -> Result<Options, lexopt::Error> {
         let known = names.join(", ");
         return Err(format!("--invoke: no function `{name}`; there are: {known}").into());
     }
+    if let Some((name, _)) = options.variables.iter().find(|(name, _)| is_reserved(name)) {
+        return Err(format!("--env: `{name}` is set by Lambda").into());
+    }
     for (name, event) in &options.invocations {
         if let Err(cause) = serde_json::from_str::<serde_json::Value>(event) {
             return Err(format!("--invoke: the event for `{name}` is not JSON: {cause}").into());
         }
     }
     Ok(options)
+}
+
+/// Lambda refuses to have these set ("Defined runtime environment variables").
+fn is_reserved(name: &str) -> bool {
+    let free = ["AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"];
+    (name.starts_with("AWS_LAMBDA_") && !free.contains(&name))
+        || ["_HANDLER", "_X_AMZN_TRACE_ID"].contains(&name)
 }
 
 fn pair(option: &str, form: &str, value: OsString) -> Result<(String, String), lexopt::Error> {
@@ -262,6 +272,10 @@ mod tests {
         refused(
             &["--functions=a=b,a=c"],
             "--functions: there is more than one `a`",
+        );
+        refused(
+            &["--env", "AWS_LAMBDA_MAX_CONCURRENCY=4"],
+            "--env: `AWS_LAMBDA_MAX_CONCURRENCY` is set by Lambda",
         );
         refused(&["--speed"], "invalid option '--speed'");
         refused(&["postgres", "--port=1"], "invalid option '--port'");

@@ -101,7 +101,11 @@ impl HttpService for Connection {
         };
         if let Err(status) = served {
             // An environment that was ended meanwhile has done nothing wrong.
-            if status.code != Status::GONE.code {
+            let over = self
+                .environment
+                .as_ref()
+                .is_none_or(|ended| ended.is_over());
+            if status.code != Status::GONE.code && !over {
                 referee::violation(&format!("{line} was answered {}", status.code));
             }
             status.write(response);

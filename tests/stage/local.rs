@@ -2,6 +2,8 @@
 
 use super::program::{self, Program};
 use super::{Database, migrations, wait_for};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::net::TcpListener;
@@ -101,6 +103,17 @@ impl Local {
             .expect("the body is whole");
         let json = serde_json::from_str(&body).unwrap_or_else(|_| panic!("no JSON: {body}"));
         (response.status().as_u16(), json)
+    }
+
+    /// Invokes a function; the end of its log, unless it was throttled.
+    #[track_caller]
+    pub fn invoke_with_log(&self, function: &str, event: &str) -> Option<String> {
+        let url = format!("{}/2015-03-31/functions/{function}/invocations", self.url);
+        let request = self.agent.post(url).header("X-Amz-Log-Type", "Tail");
+        let response = request.send(event).expect("local answers");
+        let log = response.headers().get("x-amz-log-result")?;
+        let log = BASE64_STANDARD.decode(log).expect("it is base64");
+        Some(String::from_utf8(log).expect("it is text"))
     }
 
     /// Its process.

@@ -24,15 +24,19 @@ pub struct Log {
 struct Pipe {
     reader: PipeReader,
     tail: Vec<u8>,
+    in_line: bool,
 }
 
 impl Log {
     /// Follows what is written into the other end, until all have closed it.
     pub fn follow(reader: PipeReader) -> io::Result<Arc<Log>> {
         let waited = reader.try_clone()?;
-        let tail = Vec::new();
         let log = Arc::new(Log {
-            pipe: Mutex::new(Pipe { reader, tail }),
+            pipe: Mutex::new(Pipe {
+                reader,
+                tail: Vec::new(),
+                in_line: false,
+            }),
         });
         let followed = log.clone();
         thread::spawn(move || {
@@ -44,7 +48,10 @@ impl Log {
 
     /// A line of the platform's own.
     pub fn line(&self, line: &str) {
-        self.lock().take(format!("{line}\n").as_bytes());
+        let mut pipe = self.lock();
+        // What was said last may have no end of a line.
+        let end = if pipe.in_line { "\n" } else { "" };
+        pipe.take(format!("{end}{line}\n").as_bytes());
     }
 
     /// Reads all that has been said by now.
@@ -78,6 +85,7 @@ impl Pipe {
     fn take(&mut self, said: &[u8]) {
         // Nobody may be listening any more.
         let _ = io::stderr().write_all(said);
+        self.in_line = said.last().map_or(self.in_line, |last| *last != b'\n');
         self.tail.extend_from_slice(said);
         let excess = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..excess);

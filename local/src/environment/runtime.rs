@@ -35,6 +35,9 @@ impl Environment {
         state.poll += 1;
         let poll = state.poll;
         match &state.phase {
+            Phase::Init if state.init_error.is_some() => {
+                return Err(Refusal::InvalidStateTransition);
+            }
             Phase::Init => {
                 state.init = self.started.elapsed();
                 state.phase = Phase::Ready;
@@ -115,8 +118,9 @@ impl Environment {
     pub fn fail_init(&self, error: Vec<u8>) -> Result<(), Refusal> {
         let mut state = self.lock();
         match state.phase {
-            Phase::Init => {
+            Phase::Init if state.init_error.is_none() => {
                 state.init_error = Some(error);
+                self.changed.notify_all();
                 Ok(())
             }
             _ => Err(Refusal::InvalidStateTransition),

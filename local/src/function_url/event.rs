@@ -37,7 +37,9 @@ fn event(request: &Request<Body>, body: &[u8], now: Timestamp) -> Value {
     if !query.is_empty() {
         event["queryStringParameters"] = parameters(query);
     }
-    if let Some(cookie) = event["headers"]["cookie"].as_str() {
+    if let Some(cookie) = event["headers"]["cookie"].as_str()
+        && !cookie.is_empty()
+    {
         event["cookies"] = cookie.split("; ").collect();
     }
     if !body.is_empty() {
