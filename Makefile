@@ -1,8 +1,9 @@
 # Every command of the project. `make` lists them.
 
 HOST      := $(shell uname -m | sed s/arm64/aarch64/)
-# What is shipped: x86_64 or aarch64.
+# What is shipped: x86_64 or aarch64, which others call arm64.
 ARCH      ?= $(HOST)
+override ARCH := $(subst arm64,aarch64,$(ARCH))
 MUSL      := $(ARCH)-unknown-linux-musl
 CONTAINER ?= docker
 IMAGE     ?= plain-lambda
