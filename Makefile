@@ -21,6 +21,13 @@ BUILD_FAULTY = cargo build --release --locked --package tests --bin faulty --tar
 # ring has a few C files; their compiler is the host's own unless the target is another machine.
 export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
 
+# Sources' paths are in the executable, for panics: without this they would be 20 KB of somebody's
+# home directory, and another executable in every home. A path with a space cannot be given here.
+SOURCES   = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/index.crates.io-1949cf8c6b5b557f/
+REMAP     = $(if $(filter 1,$(words $(SOURCES))),--remap-path-prefix=$(SOURCES)=)
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS  = $(REMAP)
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = $(REMAP)
+
 # Lambda refuses an image with attestations: BuildKit makes it an index of two.
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
