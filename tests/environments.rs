@@ -234,6 +234,7 @@ fn a_runtime_that_breaks_the_contract_is_refused_and_named() {
         "POST /2020-01-01/extension/register was answered 403",
         "/error has no Content-Type",
         "XRay-Error-Cause of 8 bytes that is no JSON object",
+        "no JSON object with an errorMessage",
         "echoes Lambda-Runtime-Invocation-Id None",
         "contract was violated",
     ] {

@@ -33,6 +33,14 @@ pub fn is_error_type(text: &str) -> bool {
     })
 }
 
+/// Whether this is an error's body ("Using the Lambda runtime API").
+pub fn is_error(body: &[u8]) -> bool {
+    let error = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
+    ["errorMessage", "errorType"]
+        .iter()
+        .all(|field| error.get(*field).is_some_and(Value::is_string))
+}
+
 /// Whether the platform can show this to X-Ray: a JSON object, which it crops above 64 KiB
 /// (`error_cause.go`).
 pub fn is_error_cause(text: &str) -> bool {
@@ -56,6 +64,16 @@ mod tests {
             "Runtime.A_B",
         ] {
             assert!(!is_error_type(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_errors_body_has_a_message_and_a_type() {
+        assert!(is_error(
+            br#"{"errorMessage":"m","errorType":"t","stackTrace":[]}"#
+        ));
+        for wrong in ["", "[]", "{}", r#"{"errorMessage":1,"errorType":"t"}"#] {
+            assert!(!is_error(wrong.as_bytes()), "{wrong}");
         }
     }
 

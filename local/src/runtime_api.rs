@@ -26,6 +26,9 @@ const STACK_WORDS: usize = 64 * 1024;
 const RUNTIME: &str = "2018-06-01";
 const EXTENSIONS: &str = "2020-01-01";
 
+/// An environment has one internal extension at most, so all may have the same identifier.
+const EXTENSION: &str = "Lambda-Extension-Identifier: 8f0d9f0a-0000-4000-8000-000000000001";
+
 /// One Runtime API address. Environments live behind it one after the other.
 pub struct RuntimeApi {
     /// Where it listens.
@@ -154,8 +157,14 @@ impl Call {
                 said.check_error();
                 Ok(Call::InitError(body))
             }
-            [EXTENSIONS, "extension", "register"] if post => Ok(Call::RegisterExtension),
-            [EXTENSIONS, "extension", "event", "next"] if get => Ok(Call::NextExtensionEvent),
+            [EXTENSIONS, "extension", "register"] if post => match said.extension_name {
+                Some(_) => Ok(Call::RegisterExtension),
+                None => Err(Status::NO_EXTENSION),
+            },
+            [EXTENSIONS, "extension", "event", "next"] if get => match said.is_registered() {
+                true => Ok(Call::NextExtensionEvent),
+                false => Err(Status::NO_EXTENSION),
+            },
             [RUNTIME, "runtime", "invocation", "next"]
             | [RUNTIME, "runtime", "invocation", _, "response" | "error"]
             | [RUNTIME, "runtime", "init", "error"]
@@ -177,8 +186,14 @@ impl Call {
                 };
             }
             Call::Response(id, Some(body)) => environment.answer(&id, Ok(body)),
-            Call::Error(id, Some(body)) => environment.answer(&id, Err(body)),
-            Call::InitError(Some(body)) => environment.fail_init(body),
+            Call::Error(id, Some(body)) => {
+                check_error_body(&body);
+                environment.answer(&id, Err(body))
+            }
+            Call::InitError(Some(body)) => {
+                check_error_body(&body);
+                environment.fail_init(body)
+            }
             Call::Response(id, None) | Call::Error(id, None) => {
                 let message = format!("Response payload size exceeded {MAX_PAYLOAD} bytes.");
                 let too_large = error("Function.ResponseSizeTooLarge", &message);
@@ -187,8 +202,7 @@ impl Call {
             }
             Call::InitError(None) => return Err(Status::TOO_LARGE),
             Call::RegisterExtension => {
-                response
-                    .header("Lambda-Extension-Identifier: 8f0d9f0a-0000-4000-8000-000000000001");
+                response.header(EXTENSION);
                 environment.register_extension()
             }
             Call::NextExtensionEvent => environment.next_extension_event(),
@@ -219,6 +233,8 @@ struct Said {
     error_cause: Option<String>,
     response_mode: Option<String>,
     invocation_id: Option<String>,
+    extension_name: Option<String>,
+    extension_id: Option<String>,
 }
 
 impl Said {
@@ -231,6 +247,8 @@ impl Said {
             error_cause: header(request, "lambda-runtime-function-xray-error-cause"),
             response_mode: header(request, "lambda-runtime-function-response-mode"),
             invocation_id: header(request, "lambda-runtime-invocation-id"),
+            extension_name: header(request, "lambda-extension-name"),
+            extension_id: header(request, "lambda-extension-identifier"),
         }
     }
 
@@ -242,6 +260,11 @@ impl Said {
         if post && self.content_type.is_none() {
             referee::violation(&format!("{} has no Content-Type", self.line));
         }
+    }
+
+    fn is_registered(&self) -> bool {
+        let (_, own) = EXTENSION.split_once(": ").expect("it is a header");
+        self.extension_id.as_deref() == Some(own)
     }
 
     fn check_invocation_id(&self, request_id: &str) {
@@ -279,6 +302,15 @@ impl Said {
                 cause.len()
             ));
         }
+    }
+}
+
+fn check_error_body(body: &[u8]) {
+    if !referee::is_error(body) {
+        let said = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        referee::violation(&format!(
+            "an error's body is no JSON object with an errorMessage and an errorType: {said:?}"
+        ));
     }
 }
 

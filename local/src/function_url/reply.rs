@@ -10,8 +10,8 @@ use oxhttp::model::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
 /// Headers that say something about one connection, not about the response (RFC 9110, 7.6.1), and
-/// the length, which the server knows itself.
-const NOT_FORWARDED: [&str; 8] = [
+/// the length, which the server knows itself: they arrive under another name.
+const REMAPPED: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -76,10 +76,11 @@ fn map(response: &Map<String, Value>) -> Option<Reply> {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             return Some(Reply::text(status, "Internal Server Error"));
         }
-        let name: HeaderName = name.parse().ok()?;
-        if !NOT_FORWARDED.contains(&name.as_str()) {
-            reply.headers.insert(name, text(value)?.parse().ok()?);
+        let mut name: HeaderName = name.parse().ok()?;
+        if REMAPPED.contains(&name.as_str()) {
+            name = format!("x-amzn-remapped-{name}").parse().ok()?;
         }
+        reply.headers.insert(name, text(value)?.parse().ok()?);
     }
     match response.get("cookies") {
         None | Some(Value::Null) => {}
@@ -199,11 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_connection_are_not_forwarded() {
+    fn headers_of_the_connection_arrive_under_another_name() {
         let headers = json!({"Connection": "close", "Content-Length": "3", "X-A": "1"});
         let reply = reply(json!({"statusCode": 200, "headers": headers}));
         let names: Vec<_> = reply.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["content-type", "x-a"]);
+        let remapped = [
+            "x-amzn-remapped-connection",
+            "x-amzn-remapped-content-length",
+        ];
+        assert_eq!(names, ["content-type", remapped[0], remapped[1], "x-a"]);
     }
 
     #[test]

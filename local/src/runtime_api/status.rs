@@ -29,6 +29,12 @@ impl Status {
         reason: "Bad Request",
         body: r#"{"errorMessage":"Invalid function response mode","errorType":"InvalidFunctionResponseMode"}"#,
     };
+    /// An extension without its name, or one that is not registered.
+    pub const NO_EXTENSION: Status = Status {
+        code: 403,
+        reason: "Forbidden",
+        body: r#"{"errorMessage":"Unknown extension","errorType":"Extension.UnknownExtensionIdentifier"}"#,
+    };
     /// The call is wrong at this time.
     pub const WRONG_STATE: Status = Status {
         code: 403,
