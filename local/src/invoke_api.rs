@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use oxhttp::model::header::CONTENT_TYPE;
 use oxhttp::model::{Body, Method, Request, Response, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -60,9 +60,13 @@ pub fn serve(
             &message,
         );
     }
-    let context = header(request, "x-amz-client-context");
-    let context = context.and_then(|context| BASE64_STANDARD.decode(context).ok());
-    let context = context.and_then(|context| String::from_utf8(context).ok());
+    let Ok(context) = client_context(request) else {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestContentException",
+            "Client context must be a valid Base64-encoded JSON object.",
+        );
+    };
     match header(request, "x-amz-invocation-type") {
         None | Some("RequestResponse") => {
             let wants_log = header(request, "x-amz-log-type") == Some("Tail");
@@ -95,6 +99,16 @@ pub fn serve(
             )
         }
     }
+}
+
+/// What the invoker says of itself; an error if it is no JSON object.
+fn client_context(request: &Request<Body>) -> Result<Option<String>, ()> {
+    let Some(context) = header(request, "x-amz-client-context") else {
+        return Ok(None);
+    };
+    let context = BASE64_STANDARD.decode(context).map_err(drop)?;
+    serde_json::from_slice::<Map<String, Value>>(&context).map_err(drop)?;
+    String::from_utf8(context).map(Some).map_err(drop)
 }
 
 /// A refusal in the form of AWS's API, which its command line understands.
@@ -163,6 +177,21 @@ fn header<'a>(request: &'a Request<Body>, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_context_is_a_json_object_in_base64() {
+        let context = |value: &str| {
+            let request = Request::post("http://localhost:9000/")
+                .header("X-Amz-Client-Context", value)
+                .body(Body::empty())
+                .expect("the test's request is valid");
+            client_context(&request)
+        };
+        assert_eq!(context("eyJhIjoxfQ=="), Ok(Some(r#"{"a":1}"#.to_owned())));
+        for wrong in ["%", "W10=", "e30x"] {
+            assert_eq!(context(wrong), Err(()), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_function_has_a_name_a_qualified_name_and_an_arn() {

@@ -55,15 +55,14 @@ impl Reply {
 
 /// A failed function and an answer that is no response give 502, without any detail.
 pub fn infer(answer: Answer) -> Reply {
-    let value = answer
-        .ok()
-        .and_then(|body| serde_json::from_slice(&body).ok());
-    let reply = match value {
-        Some(Value::Object(response)) if response.contains_key("statusCode") => map(&response),
+    let body = answer.unwrap_or_default();
+    let reply = match serde_json::from_slice(&body) {
+        Ok(Value::Object(response)) if response.contains_key("statusCode") => map(&response),
         // Without its quotes, against the documentation.
-        Some(Value::String(text)) => Some(Reply::json(text.into_bytes())),
-        Some(value) => Some(Reply::json(value.to_string().into_bytes())),
-        None => None,
+        Ok(Value::String(text)) => Some(Reply::json(text.into_bytes())),
+        // As it came: a number may have more digits than we can hold.
+        Ok(_) => Some(Reply::json(body)),
+        Err(_) => None,
     };
     reply.unwrap_or_else(|| Reply::text(StatusCode::BAD_GATEWAY, "Internal Server Error"))
 }
@@ -170,6 +169,8 @@ mod tests {
             r#"["hello",3,true]"#,
         );
         check(json!(true), 200, "application/json", "true");
+        let long = b"{\"b\":12345678901234567890123,\"a\":1}";
+        assert_eq!(infer(Ok(long.to_vec())).body, long);
         check(json!("hello"), 200, "application/json", "hello");
     }
 
