@@ -257,6 +257,15 @@ fn an_answer_after_the_timeout_is_refused_as_gone() {
 }
 
 #[test]
+fn an_extension_is_registered_as_on_lambda() {
+    let database = Database::new();
+    let local = outlaw(&database, "extend", &[]).start();
+    local.invoke("web", "{}").expect_err("it ends before /next");
+    let log = local.log();
+    assert!(log.contains("registered with 200 8f0d9f0a-"), "{log}");
+}
+
+#[test]
 fn a_failed_init_is_made_up_for_inside_the_invocation() {
     let database = Database::new();
     for (way, status) in [

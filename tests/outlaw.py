@@ -61,6 +61,15 @@ def answer_late():
     sys.exit()
 
 
+def extend():
+    """Says what it got for registering an extension, which asks for its first event later."""
+    registered = call("POST", "/2020-01-01/extension/register", "{}", Content_Type="application/json",
+                      Lambda_Extension_Name="outlaw")
+    print("registered with", registered.status, registered.headers["Lambda-Extension-Identifier"],
+          file=sys.stderr)
+    sys.exit()
+
+
 def start_badly():
     """Ends, or hangs, at its first start, and serves at the second."""
     started = os.environ["STARTED"]
@@ -74,6 +83,6 @@ def start_badly():
     call("POST", answer + "/response", '"served"', Content_Type="application/json", **nonce)
 
 
-ways = {"rules": break_rules, "late": answer_late, "exit": start_badly, "hang": start_badly}
+ways = {"rules": break_rules, "late": answer_late, "extend": extend, "exit": start_badly, "hang": start_badly}
 while True:
     ways[os.environ["OUTLAW"]]()

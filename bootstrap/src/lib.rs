@@ -12,8 +12,14 @@ mod platform;
 mod runtime;
 
 use app::Handler;
+use dlmalloc::GlobalDlmalloc;
 use platform::{Platform, Variables};
 use std::process::ExitCode;
+
+/// musl's own allocator asks the kernel for nearly every page and returns it at once. Here, so that
+/// every executable of the runtime has it, those of the tests too.
+#[global_allocator]
+static ALLOCATOR: GlobalDlmalloc = GlobalDlmalloc;
 
 /// Starts the runtime with a table of handlers, and returns the process's exit code when it ends.
 ///

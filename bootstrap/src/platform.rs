@@ -1,4 +1,5 @@
-//! What Lambda says of this environment in its environment variables. Reads, decides nothing.
+//! What Lambda says of this environment in its environment variables. Reads and checks; decides
+//! nothing.
 //!
 //! Source: "Defined runtime environment variables", AWS Lambda Developer Guide.
 
@@ -46,21 +47,21 @@ impl Platform {
     /// `None` outside Lambda.
     pub fn read(variables: &Variables) -> Option<Platform> {
         let mut invalid = None;
-        let mut meant = |name: &str, wanted: &str| {
+        let mut refuse = |name: &str, wanted: &str| {
             let message = format!("failed to read {name}: set it to {wanted}, or not at all");
             invalid = Some(Failure::new("Runtime.InvalidSettings", message));
         };
         let concurrency = variables.get("AWS_LAMBDA_MAX_CONCURRENCY");
         let concurrency = concurrency.map_or(Some(1), |number| number.parse().ok());
         let concurrency = concurrency.filter(|number| *number > 0).unwrap_or_else(|| {
-            meant("AWS_LAMBDA_MAX_CONCURRENCY", "a whole number from 1");
+            refuse("AWS_LAMBDA_MAX_CONCURRENCY", "a whole number from 1");
             1
         });
         let graceful_shutdown = match variables.get("GRACEFUL_SHUTDOWN").as_deref() {
             Some("true") => true,
             None | Some("false") => false,
             Some(_) => {
-                meant("GRACEFUL_SHUTDOWN", "`true` or `false`");
+                refuse("GRACEFUL_SHUTDOWN", "`true` or `false`");
                 false
             }
         };

@@ -202,8 +202,10 @@ impl Call {
             }
             Call::InitError(None) => return Err(Status::TOO_LARGE),
             Call::RegisterExtension => {
-                response.header(EXTENSION);
-                environment.register_extension()
+                environment.register_extension().map_err(status)?;
+                response.header("Content-Type: application/json");
+                response.header(EXTENSION).body("{}");
+                return Ok(());
             }
             Call::NextExtensionEvent => environment.next_extension_event(),
         };
