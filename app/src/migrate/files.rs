@@ -1,150 +1,546 @@
-//! The migration files on disk: which there are, in which order, and their texts.
+//! The migrations on disk: which there are, in which order, and their texts.
 //!
-//! Knows nothing of the database.
+//! Knows nothing of the database. Takes the histories of other tools as they are; what it cannot
+//! take it lists, all at once, before anything runs.
 
+mod name;
+mod options;
+mod sections;
+mod version;
+
+pub use version::Version;
+
+use super::sql::{self, Place, Statement};
 use crate::Failure;
+use name::Name;
+use sections::{Section, Sections};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::mem;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// One file `<version>_<name>.sql`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Migration {
-    /// The digits, as they are written.
-    pub version: String,
-    /// What stands between the version and `.sql`.
-    pub name: String,
-    /// Where the file is.
-    pub path: PathBuf,
-}
 
 /// The file that fills an empty database.
 pub const SEED: &str = "seed.sql";
 
-/// All migrations of a directory by version, compared as numbers.
-///
-/// Files that do not end in `.sql`, `.down.sql` files and `seed.sql` are none.
+/// How far below its directory Flyway's files are found; a link may lead in a circle.
+const MAX_DEPTH: usize = 8;
+
+/// One step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Where it stands among the others.
+    pub version: Version,
+    /// What stands after the version; may be empty.
+    pub name: String,
+    /// What applies it.
+    pub up: Script,
+    /// What takes it back.
+    pub down: Option<Script>,
+}
+
+/// A file of SQL, or the part of one that goes up or down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Where it is, for messages.
+    pub path: PathBuf,
+    /// The whole file, without a byte order mark.
+    pub text: String,
+    /// The bytes of it that are this script.
+    pub section: Range<usize>,
+    /// Whether it runs in a transaction: false when a mark in or beside it says so.
+    pub transaction: bool,
+}
+
+/// All migrations of a directory by version, with their texts.
 ///
 /// # Errors
-/// `Function.InvalidMigrations`, listing every file whose name is wrong or whose version is there
-/// twice.
+/// `Function.InvalidMigrations`, listing everything that is wrong: names, versions that are there
+/// twice, downs without an up, and texts that cannot be read.
 pub fn migrations(dir: &Path) -> Result<Vec<Migration>, Failure> {
-    let mut found: BTreeMap<u128, Migration> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for path in sql_files(dir)? {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if name == SEED || name.ends_with(".down.sql") {
-            continue;
-        }
-        let Some((number, migration)) = parse(&name, &path) else {
-            wrong.push(format!("`{name}` is not named <version>_<name>.sql"));
-            continue;
-        };
-        if let Some(other) = found.insert(number, migration) {
-            wrong.push(format!(
-                "`{name}` has the version of `{}`",
-                other.path.display()
-            ));
-        }
-    }
-    if wrong.is_empty() {
-        return Ok(found.into_values().collect());
-    }
-    wrong.sort();
-    let message = format!("failed to read migrations of `{}`", dir.display());
-    Err(Failure::new("Function.InvalidMigrations", message).because(wrong.join("; ")))
-}
-
-/// A file's text, without a byte order mark.
-///
-/// # Errors
-/// `Function.InvalidMigrations` when it cannot be read or is not UTF-8.
-pub fn text(path: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| {
-        let message = format!("failed to read `{}`", path.display());
-        Failure::new("Function.InvalidMigrations", message).because(error)
-    })?;
-    Ok(text
-        .strip_prefix('\u{feff}')
-        .map(str::to_string)
-        .unwrap_or(text))
-}
-
-fn sql_files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let unreadable = |error: io::Error| {
+    let mut listing = Listing::default();
+    let entries = entries(dir).map_err(|error| {
         let message = format!(
             "failed to read migrations of `{}` (MIGRATIONS_DIR, else migrations/ in \
              LAMBDA_TASK_ROOT, else in the current directory)",
             dir.display()
         );
         Failure::new("Function.InvalidMigrations", message).because(error)
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            files.push(path);
+    })?;
+    for path in entries {
+        match path.is_dir() {
+            true => listing.directory(&path),
+            false => listing.file(&path),
         }
     }
-    Ok(files)
+    let migrations = listing.migrations();
+    if listing.wrong.is_empty() {
+        return Ok(migrations);
+    }
+    // The message names the directory once.
+    let below = format!("`{}/", dir.display());
+    let wrong = listing.wrong.join("; ").replace(&below, "`");
+    let message = format!("failed to read migrations of `{}`", dir.display());
+    Err(Failure::new("Function.InvalidMigrations", message).because(wrong))
 }
 
-fn parse(file_name: &str, path: &Path) -> Option<(u128, Migration)> {
-    let (version, name) = file_name.strip_suffix(".sql")?.split_once('_')?;
-    let is_version = version.len() <= 20 && version.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_version || name.is_empty() {
-        return None;
+/// The script that fills an empty database.
+///
+/// # Errors
+/// `Function.InvalidMigrations` when it cannot be read.
+pub fn seed(dir: &Path) -> Result<Script, Failure> {
+    let path = dir.join(SEED);
+    let (text, sections) = read(&path).map_err(|reason| {
+        let message = format!("failed to read the seed of `{}`", dir.display());
+        Failure::new("Function.InvalidMigrations", message).because(reason)
+    })?;
+    Ok(Script {
+        path,
+        text,
+        section: sections.up.span,
+        transaction: sections.up.transaction,
+    })
+}
+
+impl Script {
+    /// Its SHA-256.
+    pub fn sha256(&self) -> String {
+        sha256_of_lines(&self.text[self.section.clone()])
     }
-    let number = version.parse().ok()?;
-    let migration = Migration {
-        version: version.to_string(),
-        name: name.to_string(),
-        path: path.into(),
-    };
-    Some((number, migration))
+
+    /// Its statements, in order.
+    ///
+    /// # Errors
+    /// `Function.InvalidMigrations` with the place of a command that only psql knows.
+    pub fn statements(&self) -> Result<Vec<Statement>, Failure> {
+        sql::statements(&self.text, self.section.clone())
+            .map_err(|refusal| self.refused(refusal.at, &refusal.reason))
+    }
+
+    /// The failure to take what stands at a byte of the text.
+    pub fn refused(&self, at: usize, reason: &str) -> Failure {
+        let place = Place::of(&self.text, at);
+        let message = format!("failed to read `{}:{place}`: {reason}", self.path.display());
+        Failure::new("Function.InvalidMigrations", message)
+    }
+}
+
+impl Migration {
+    /// As a file's name: `<version>_<name>`.
+    pub fn display(&self) -> String {
+        format!("{}_{}", self.version, self.name)
+    }
+
+    /// `{"version","name"}`
+    pub fn to_json(&self) -> Value {
+        json!({"version": self.version.to_string(), "name": self.name})
+    }
+}
+
+/// The SHA-256 of a text in hexadecimal: the same for the same lines, whether a checkout ends them
+/// with LF or CRLF.
+pub fn sha256_of_lines(text: &str) -> String {
+    let mut digest = Sha256::new();
+    for (index, lines) in text.split("\r\n").enumerate() {
+        if index > 0 {
+            digest.update(b"\n");
+        }
+        digest.update(lines);
+    }
+    let digest = digest.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What was found so far, and what is wrong with it.
+#[derive(Default)]
+struct Listing {
+    ups: BTreeMap<Version, Migration>,
+    downs: BTreeMap<Version, Script>,
+    wrong: Vec<String>,
+}
+
+impl Listing {
+    fn file(&mut self, path: &Path) {
+        let file_name = file_name(path);
+        if file_name == SEED {
+            return;
+        }
+        match name::of_file(&file_name) {
+            None => {}
+            Some(Err(reason)) => self.wrong.push(format!("`{}` {reason}", path.display())),
+            Some(Ok(name)) => match options::flyways(path) {
+                Ok(transaction) => self.add(name, path, transaction),
+                Err(reason) => self.wrong.push(reason),
+            },
+        }
+    }
+
+    /// One migration of diesel, Prisma and others, or what Flyway looks into for its files.
+    fn directory(&mut self, path: &Path) {
+        let name = name::of_directory(&file_name(path));
+        let [up, migration, down] = ["up.sql", "migration.sql", "down.sql"]
+            .map(|file| Some(path.join(file)).filter(|path| path.is_file()));
+        let is_step = name.is_some() || up.is_some() || migration.is_some() || down.is_some();
+        match (name, up, migration) {
+            (Some(name), Some(up), None) => self.step(name, path, &up, down.as_deref()),
+            (Some(name), None, Some(up)) => {
+                let version = name.version.named(&name.name);
+                self.step(Name { version, ..name }, path, &up, down.as_deref());
+            }
+            _ if self.flyways(path, MAX_DEPTH) || !is_step => {}
+            _ => {
+                let path = path.display();
+                self.wrong.push(format!(
+                    "`{path}` is not a directory <version>_<name> with up.sql or migration.sql"
+                ));
+            }
+        }
+    }
+
+    fn step(&mut self, name: Name, dir: &Path, up: &Path, down: Option<&Path>) {
+        let transaction = match options::diesels(dir) {
+            Ok(transaction) => transaction,
+            Err(reason) => return self.wrong.push(reason),
+        };
+        if let Some(down) = down {
+            let version = name.version.clone();
+            let name = Name {
+                version,
+                name: String::new(),
+                down: true,
+            };
+            self.add(name, down, transaction);
+        }
+        self.add(name, up, transaction);
+    }
+
+    /// Adds the files named as Flyway names them; answers whether there are any.
+    fn flyways(&mut self, dir: &Path, depth: usize) -> bool {
+        let mut found = false;
+        for path in entries(dir).unwrap_or_default() {
+            if path.is_dir() {
+                found |= depth > 0 && self.flyways(&path, depth - 1);
+            } else if name::is_flyways(&file_name(&path)) {
+                self.file(&path);
+                found = true;
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, name: Name, path: &Path, transaction: bool) {
+        let (text, sections) = match read(path) {
+            Ok(read) => read,
+            Err(reason) => return self.wrong.push(reason),
+        };
+        let script = |text, section: Section| Script {
+            path: path.to_path_buf(),
+            text,
+            transaction: section.transaction && transaction,
+            section: section.span,
+        };
+        let Sections { up, down } = sections;
+        if name.down {
+            return self.add_down(name.version, script(text, down.unwrap_or(up)));
+        }
+        if let Some(down) = down {
+            self.add_down(name.version.clone(), script(text.clone(), down));
+        }
+        let migration = Migration {
+            version: name.version.clone(),
+            name: name.name,
+            up: script(text, up),
+            down: None,
+        };
+        if let Some(other) = self.ups.get(&name.version) {
+            let message = twice(path, &other.up.path);
+            return self.wrong.push(message);
+        }
+        self.ups.insert(name.version, migration);
+    }
+
+    fn add_down(&mut self, version: Version, script: Script) {
+        match self.downs.get(&version) {
+            Some(other) => self.wrong.push(twice(&script.path, &other.path)),
+            None => {
+                self.downs.insert(version, script);
+            }
+        }
+    }
+
+    /// Each up with its down.
+    fn migrations(&mut self) -> Vec<Migration> {
+        let mut ups = mem::take(&mut self.ups);
+        for (version, script) in mem::take(&mut self.downs) {
+            match ups.get_mut(&version) {
+                Some(migration) => migration.down = Some(script),
+                None => {
+                    let path = script.path.display();
+                    self.wrong
+                        .push(format!("`{path}` takes back what no file applies"));
+                }
+            }
+        }
+        ups.into_values().collect()
+    }
+}
+
+fn twice(path: &Path, other: &Path) -> String {
+    let (path, other) = (path.display(), other.display());
+    format!("`{path}` has the version of `{other}`")
+}
+
+/// What is in a directory and not hidden, by name.
+fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if !file_name(&path).starts_with('.') {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// A file's text, without a byte order mark, and its parts; else a sentence about the file.
+fn read(path: &Path) -> Result<(String, Sections), String> {
+    let shown = path.display();
+    let bytes = fs::read(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(format!("`{shown}` is UTF-16: save it as UTF-8"));
+    }
+    let line = |end: usize| bytes[..end].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
+        let line = line(at);
+        return Err(format!(
+            "`{shown}:{line}` holds a zero byte: save it as UTF-8"
+        ));
+    }
+    let text = str::from_utf8(&bytes).map_err(|error| {
+        let line = line(error.valid_up_to());
+        format!("`{shown}:{line}` is not UTF-8: save it as UTF-8")
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let sections = sections::read(text).map_err(|(at, reason)| {
+        let place = Place::of(text, at);
+        format!("`{shown}:{place}`: {reason}")
+    })?;
+    Ok((text.to_string(), sections))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
-    #[track_caller]
-    fn check(file_name: &str, expected: Option<(u128, &str, &str)>) {
-        let parsed = parse(file_name, Path::new(file_name));
-        let parsed = parsed.as_ref().map(|(number, migration)| {
-            (*number, migration.version.as_str(), migration.name.as_str())
-        });
-        assert_eq!(parsed, expected);
-    }
+    /// A directory with these files, gone after the test.
+    struct Directory(PathBuf);
 
-    #[test]
-    fn a_file_name_is_a_version_an_underscore_and_a_name() {
-        check(
-            "0001_create_customers.sql",
-            Some((1, "0001", "create_customers")),
-        );
-        check(
-            "20260102030405_x y.sql",
-            Some((20_260_102_030_405, "20260102030405", "x y")),
-        );
-        check(
-            "99999999999999999999_x.sql",
-            Some((99_999_999_999_999_999_999, "99999999999999999999", "x")),
-        );
-    }
-
-    #[test]
-    fn other_names_are_no_migrations() {
-        for name in [
-            "x.sql", "1.sql", "1_.sql", "_x.sql", "1a_x.sql", "+1_x.sql", "1_x.txt",
-        ] {
-            check(name, None);
+    impl Directory {
+        fn with(files: &[(&str, &str)]) -> Directory {
+            let files: Vec<(&str, &[u8])> = files
+                .iter()
+                .map(|(name, text)| (*name, text.as_bytes()))
+                .collect();
+            Directory::of_bytes(&files)
         }
-        check("100000000000000000000_too_long.sql", None);
+
+        fn of_bytes(files: &[(&str, &[u8])]) -> Directory {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("plain-lambda-files-{}-{number}", std::process::id());
+            let dir = std::env::temp_dir().join(name);
+            for (name, bytes) in files {
+                let path = dir.join(name);
+                let parent = path.parent().expect("it is in the directory");
+                fs::create_dir_all(parent).expect("there is room");
+                fs::write(&path, bytes).expect("there is room");
+            }
+            Directory(dir)
+        }
+
+        /// Each migration as `version name up [down]`, with `!` before what has no transaction.
+        #[track_caller]
+        fn check(&self, expected: &[&str]) {
+            let show = |script: &Script| {
+                let mark = if script.transaction { "" } else { "!" };
+                format!("{mark}{}", script.text[script.section.clone()].trim())
+            };
+            let found: Vec<String> = migrations(&self.0)
+                .expect("nothing is wrong")
+                .iter()
+                .map(|found| {
+                    let down = found.down.as_ref().map(|down| format!(" [{}]", show(down)));
+                    let (version, name, up) = (&found.version, &found.name, show(&found.up));
+                    format!("{version} {name} {up}{}", down.unwrap_or_default())
+                })
+                .collect();
+            assert_eq!(found, expected);
+        }
+
+        #[track_caller]
+        fn check_wrong(&self, says: &[&str]) {
+            let failure = migrations(&self.0).expect_err("it is refused").to_string();
+            for words in says {
+                assert!(failure.contains(words), "no {words:?} in {failure}");
+            }
+            assert_eq!(failure.matches("; ").count() + 1, says.len(), "{failure}");
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn files_are_migrations_in_the_order_of_their_versions() {
+        Directory::with(&[
+            ("10_c.sql", "c"),
+            ("9_b.up.sql", "b"),
+            ("9_b.down.sql", "-b"),
+            ("0008_a.sql", "a"),
+            ("0008_a.down.sql", "-a"),
+            ("11_empty.sql", ""),
+            ("seed.sql", "seed"),
+            ("README.md", "x"),
+            ("atlas.sum", "x"),
+            (".hidden.sql", "x"),
+            ("meta/_journal.json", "{}"),
+            ("shared/part.sql", "x"),
+        ])
+        .check(&["0008 a a [-a]", "9 b b [-b]", "10 c c", "11 empty "]);
+    }
+
+    #[test]
+    fn directories_of_diesel_and_prisma_are_migrations() {
+        Directory::with(&[
+            ("00000000000000_diesel_initial_setup/up.sql", "setup"),
+            ("00000000000000_diesel_initial_setup/down.sql", "-setup"),
+            ("2026-01-31-120000_x/up.sql", "x"),
+            ("2026-01-31-120000_x/down.sql", "-x"),
+            (
+                "2026-01-31-120000_x/metadata.toml",
+                "run_in_transaction = false\n",
+            ),
+            ("20260201000000_y/migration.sql", "y"),
+            ("20260201000000_z/migration.sql", "z"),
+            ("000000000000000_forbid/up.sql", "forbid"),
+            ("migration_lock.toml", "provider = \"postgresql\""),
+        ])
+        .check(&[
+            "00000000000000 diesel_initial_setup setup [-setup]",
+            "000000000000000 forbid forbid",
+            "2026-01-31-120000 x !x [!-x]",
+            "20260201000000_y y y",
+            "20260201000000_z z z",
+        ]);
+    }
+
+    #[test]
+    fn flyways_files_are_found_below_with_their_undoing_and_settings() {
+        Directory::with(&[
+            ("V1__a.sql", "a"),
+            ("V1.10__c.sql", "c"),
+            ("V1_2__b.sql", "b"),
+            ("U1.2__b.sql", "-b"),
+            ("2026/q1/V2026.1__d.sql", "d"),
+            ("2026/q1/V2026.1__d.sql.conf", "executeInTransaction=false"),
+        ])
+        .check(&["1 a a", "1_2 b b [-b]", "1.10 c c", "2026.1 d !d"]);
+    }
+
+    #[test]
+    fn parts_of_a_file_go_up_and_down() {
+        Directory::with(&[
+            ("1_a.sql", "-- +goose Up\na;\n-- +goose Down\n-a;\n"),
+            (
+                "2_b.sql",
+                "-- migrate:up transaction:false\nb;\n-- migrate:down\n",
+            ),
+            ("3_c.sql", "c;\n---- create above / drop below ----\n-c;\n"),
+        ])
+        .check(&["1 a a; [-a;]", "2 b !b; []", "3 c c; [-c;]"]);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_listed_at_once() {
+        Directory::of_bytes(&[
+            ("1_a.sql", b"a"),
+            ("01_b.sql", b"b"),
+            ("2_c.down.sql", b"-c"),
+            ("schema.sql", b"x"),
+            ("3_d.go", b"package x"),
+            ("4_latin.sql", b"a\n'\xe9'"),
+            ("5_utf16.sql", b"\xff\xfea\0"),
+            ("6_goose.sql", b"-- +goose Up\n-- +goose Up"),
+            ("7_x/readme", b"x"),
+            ("noversion/migration.sql", b"x"),
+            ("8_x/up.sql", b"x"),
+            ("8_x/metadata.toml", b"run_in_transaction = flase"),
+        ])
+        .check_wrong(&[
+            "`1_a.sql` has the version of",
+            "`2_c.down.sql` takes back",
+            "`schema.sql` is not named",
+            "`3_d.go` is a migration in a programming language",
+            "`4_latin.sql:2` is not UTF-8",
+            "`5_utf16.sql` is UTF-16",
+            "`6_goose.sql:2:1`: a second part",
+            "`7_x` is not a directory",
+            "`noversion` is not a directory",
+            "`8_x/metadata.toml` is not understood",
+        ]);
+    }
+
+    #[test]
+    fn a_directory_that_is_missing_is_named() {
+        let failure = migrations(Path::new("/nowhere")).expect_err("it is missing");
+        assert!(failure.to_string().contains("`/nowhere`"), "{failure}");
+    }
+
+    #[test]
+    fn line_endings_and_a_byte_order_mark_do_not_change_the_checksum() {
+        let sha256 = |text: &str| {
+            let dir = Directory::with(&[("1_a.sql", text)]);
+            migrations(&dir.0).expect("nothing is wrong")[0].up.sha256()
+        };
+        assert_eq!(sha256("a;\r\nb;\r\n"), sha256("\u{feff}a;\nb;\n"));
+        assert_ne!(sha256("a;"), sha256("b;"));
+        assert_ne!(sha256("a;\rb"), sha256("a;\nb"));
+        // `printf 'abc' | sha256sum`
+        assert!(sha256("abc").starts_with("ba7816bf8f01cfea"));
+    }
+
+    #[test]
+    fn a_checksum_and_the_statements_are_of_their_part() {
+        let dir = Directory::with(&[("1_a.sql", "-- +goose Up\na;\n-- +goose Down\nb;\n\\q\n")]);
+        let found = migrations(&dir.0).expect("nothing is wrong").remove(0);
+        assert_eq!(found.up.statements().expect("it is SQL").len(), 1);
+        let down = found.down.expect("it has one");
+        assert_ne!(found.up.sha256(), down.sha256());
+        let failure = down.statements().expect_err("psql's").to_string();
+        assert!(
+            failure.contains("1_a.sql:5:1`: `\\q` is a command of psql"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn the_seed_is_a_script() {
+        let dir = Directory::with(&[("seed.sql", "insert")]);
+        assert_eq!(seed(&dir.0).expect("it is there").text, "insert");
+        let dir = Directory::with(&[("1_a.sql", "")]);
+        assert!(seed(&dir.0).is_err_and(|failure| failure.to_string().contains("seed.sql")));
     }
 }

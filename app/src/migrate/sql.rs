@@ -1,312 +1,294 @@
-//! Splits a file of SQL where Postgres ends a statement. Pure.
+//! Splits a file of SQL where psql and the server end a statement. Pure.
 //!
 //! Follows the server's scanner (`src/backend/parser/scan.l`) and, where a semicolon does not end a
 //! statement, psql's (`src/fe_utils/psqlscan.l`): parentheses and the bodies of `BEGIN ATOMIC`.
-//! It never refuses a text: what it does not understand it leaves to the server, whose words are
-//! better.
+//! What it does not understand it leaves to the server, whose words are better; what only psql
+//! understands it refuses.
 
-use std::fmt;
-use std::mem;
+// The paths are spelled out because tests/lexer.rs compares this file with psql and the server.
+#[path = "sql/meaning.rs"]
+mod meaning;
+#[path = "sql/place.rs"]
+mod place;
+#[path = "sql/psql.rs"]
+mod psql;
+#[path = "sql/tokens.rs"]
+mod tokens;
+
+pub use meaning::{ConcurrentIndex, Control};
+pub use place::Place;
+
+use meaning::Meaning;
 use std::ops::Range;
+use tokens::{Kind, Token, Tokens};
 
 /// One statement of a file.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Its bytes in the file, from its first word to its semicolon.
+    /// Its bytes in the file, from its first token to its semicolon.
     pub span: Range<usize>,
-    /// Its first words, in lower case.
-    words: Vec<String>,
-    /// Whether `from stdin` is among its words.
-    from_stdin: bool,
+    /// The bytes of the data that follow a `COPY … FROM STDIN`, without the line `\.`.
+    pub data: Option<Range<usize>>,
+    meaning: Meaning,
 }
 
-/// A line and a column, both from 1; the column counts characters.
+/// Why a file cannot be split.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place {
-    line: usize,
-    column: usize,
+pub struct Refusal {
+    /// The byte in the file.
+    pub at: usize,
+    /// What is there, and what to do.
+    pub reason: String,
 }
 
-/// The statements of a text, in order. Comments between them belong to none.
-pub fn statements(text: &str) -> Vec<Statement> {
-    let mut scanner = Scanner { text, at: 0 };
-    std::iter::from_fn(|| scanner.statement()).collect()
+/// The statements of a section of a text, in order. Comments between them belong to none.
+///
+/// # Errors
+/// The first command of psql that is not SQL and cannot be passed over.
+pub fn statements(text: &str, section: Range<usize>) -> Result<Vec<Statement>, Refusal> {
+    let text = &text[..section.end];
+    let tokens = Tokens::new(text, section.start, false);
+    let mut splitter = Splitter { text, tokens };
+    std::iter::from_fn(|| splitter.statement().transpose()).collect()
 }
 
 impl Statement {
-    /// Its first word, in lower case.
+    /// Its first word, in lower case; that of `(SELECT …)` is inside.
     pub fn keyword(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
+        &self.meaning.keyword
     }
 
-    /// Whether it wants data that would have to follow it.
-    pub fn reads_standard_input(&self) -> bool {
-        self.keyword() == "copy" && self.from_stdin
+    /// Whether it begins or ends a transaction.
+    pub fn control(&self) -> Option<Control> {
+        self.meaning.control
     }
 
-    /// Whether it would end or begin the transaction that it runs in.
-    pub fn ends_or_begins_a_transaction(&self) -> bool {
-        match self.keyword() {
-            "begin" | "commit" | "end" | "abort" => true,
-            "start" | "prepare" => self.words.get(1).is_some_and(|word| word == "transaction"),
-            "rollback" => !self.words[1..].iter().take(2).any(|word| word == "to"),
-            _ => false,
-        }
+    /// Whether the server refuses it in a transaction. What only the server can know is not told:
+    /// whether the procedure of a `CALL` commits, whether a table is partitioned.
+    pub fn refuses_transaction(&self) -> bool {
+        self.meaning.refuses_transaction
     }
-}
 
-impl Place {
-    /// The place of a byte of a text.
-    pub fn of(text: &str, offset: usize) -> Place {
-        let before = &text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+    /// What a `CREATE INDEX CONCURRENTLY` creates: left invalid when it fails.
+    pub fn concurrent_index(&self) -> Option<ConcurrentIndex> {
+        self.meaning.concurrent_index.clone()
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "{}:{}", self.line, self.column)
-    }
-}
-
-struct Scanner<'text> {
+struct Splitter<'text> {
     text: &'text str,
-    at: usize,
+    tokens: Tokens<'text>,
 }
 
-/// What decides whether a semicolon ends the statement.
+impl<'text> Splitter<'text> {
+    fn statement(&mut self) -> Result<Option<Statement>, Refusal> {
+        let Some(first) = self.first()? else {
+            return Ok(None);
+        };
+        let mut nesting = Nesting::default();
+        nesting.add(&first);
+        let mut end = first.end();
+        for token in &mut self.tokens {
+            end = token.end();
+            match token.kind {
+                Kind::Symbol(b';') if nesting.is_over() => break,
+                Kind::Symbol(b'\\') => {
+                    let reason = psql::refusal_inside(line(self.text, token.start));
+                    return Err(refused(token.start, reason));
+                }
+                _ => nesting.add(&token),
+            }
+        }
+        let span = first.start..end;
+        let meaning = Meaning::of(&self.text[span.clone()], self.tokens.escapes);
+        self.tokens.escapes = meaning.escapes.unwrap_or(self.tokens.escapes);
+        let data = match nesting.reads_standard_input {
+            true => Some(self.data()?),
+            false => None,
+        };
+        Ok(Some(Statement {
+            span,
+            data,
+            meaning,
+        }))
+    }
+
+    /// The first token of a statement: after the semicolons of empty ones, and psql's commands.
+    fn first(&mut self) -> Result<Option<Token<'text>>, Refusal> {
+        while let Some(token) = self.tokens.next() {
+            match token.kind {
+                Kind::Symbol(b';') => {}
+                Kind::Symbol(b'\\') => {
+                    let line = line(self.text, token.start);
+                    if let Some(reason) = psql::refusal(line) {
+                        return Err(refused(token.start, reason));
+                    }
+                    self.tokens.at = token.start + line.len();
+                }
+                _ => return Ok(Some(token)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The lines after the one with the semicolon, until `\.` or the end, whatever the format.
+    fn data(&mut self) -> Result<Range<usize>, Refusal> {
+        let after = self.tokens.at;
+        let rest = line(self.text, after);
+        let mut tokens = Tokens::new(rest, 0, false);
+        if let Some(token) = tokens.next() {
+            let reason = "the data of COPY FROM STDIN begin on the next line, so nothing may \
+                          follow it on this one: move it after the data";
+            return Err(refused(after + token.start, reason.to_string()));
+        }
+        let start = self.text.len().min(after + rest.len() + 1);
+        let mut at = start;
+        for line in self.text[start..].split_inclusive('\n') {
+            if matches!(line, "\\.\n" | "\\.\r\n" | "\\.") {
+                self.tokens.at = at + line.len();
+                return Ok(start..at);
+            }
+            at += line.len();
+        }
+        self.tokens.at = at;
+        Ok(start..at)
+    }
+}
+
+fn refused(at: usize, reason: String) -> Refusal {
+    Refusal { at, reason }
+}
+
+/// From a byte to the end of its line.
+fn line(text: &str, at: usize) -> &str {
+    let rest = &text[at..];
+    &rest[..rest.find('\n').unwrap_or(rest.len())]
+}
+
+/// What decides whether a semicolon ends the statement, and whether data follow it.
 #[derive(Default)]
 struct Nesting {
-    words: Vec<String>,
-    last_word: String,
-    from_stdin: bool,
+    beginning: Beginning,
+    before: Before,
     parentheses: usize,
-    begins: usize,
+    bodies: usize,
+    reads_standard_input: bool,
 }
 
-impl Scanner<'_> {
-    fn statement(&mut self) -> Option<Statement> {
-        self.skip_blank();
-        let start = self.at;
-        let mut nesting = Nesting::default();
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                b'-' if self.peek(1) == Some(b'-') => self.skip_line_comment(),
-                b'/' if self.peek(1) == Some(b'*') => self.skip_block_comment(),
-                b'\'' => self.skip_quoted(b'\'', false),
-                b'"' => self.skip_quoted(b'"', false),
-                b'$' => self.skip_dollar(),
-                b'0'..=b'9' => self.skip_number(),
-                byte if is_word_start(byte) => self.word(&mut nesting),
-                b';' if nesting.is_over() => {
-                    self.at += 1;
-                    break;
-                }
-                byte => {
-                    nesting.count(byte);
-                    self.at += 1;
-                }
-            }
-        }
-        (self.at > start).then(|| nesting.statement(start..self.at))
-    }
+/// How a statement begins, as far as it decides.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    #[default]
+    Nothing,
+    Create,
+    CreateOr,
+    CreateOrReplace,
+    Routine,
+    Copy,
+    Other,
+}
 
-    fn peek(&self, ahead: usize) -> Option<u8> {
-        self.text.as_bytes().get(self.at + ahead).copied()
-    }
-
-    /// White space, comments, and the semicolons of empty statements.
-    fn skip_blank(&mut self) {
-        while let Some(byte) = self.peek(0) {
-            match byte {
-                b'-' if self.peek(1) == Some(b'-') => self.skip_line_comment(),
-                b'/' if self.peek(1) == Some(b'*') => self.skip_block_comment(),
-                b';' => self.at += 1,
-                byte if byte.is_ascii_whitespace() || byte == 0x0b => self.at += 1,
-                _ => break,
-            }
-        }
-    }
-
-    fn skip_line_comment(&mut self) {
-        let rest = &self.text[self.at..];
-        self.at += rest.find(['\n', '\r']).unwrap_or(rest.len());
-    }
-
-    fn skip_block_comment(&mut self) {
-        let mut depth = 0;
-        while let Some(byte) = self.peek(0) {
-            match (byte, self.peek(1)) {
-                (b'/', Some(b'*')) => depth += 1,
-                (b'*', Some(b'/')) => depth -= 1,
-                _ => {
-                    self.at += 1;
-                    continue;
-                }
-            }
-            self.at += 2;
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-
-    /// A string or a quoted identifier. A doubled quote ends it and begins another at once, which
-    /// comes to the same.
-    fn skip_quoted(&mut self, quote: u8, escapes: bool) {
-        self.at += 1;
-        while let Some(byte) = self.peek(0) {
-            self.at += 1;
-            if byte == quote {
-                if escapes && self.peek(0) == Some(quote) {
-                    self.at += 1;
-                    continue;
-                }
-                break;
-            }
-            if byte == b'\\' && escapes && self.peek(0).is_some() {
-                self.at += 1;
-            }
-        }
-    }
-
-    /// Whether white space with a line's end in it and then a quote follow: the same string goes on
-    /// ("String Constants", PostgreSQL's manual).
-    fn continues_on_another_line(&self) -> bool {
-        let rest = self.text[self.at..].trim_start();
-        let blank = &self.text[self.at..self.text.len() - rest.len()];
-        rest.starts_with('\'') && blank.contains(['\n', '\r'])
-    }
-
-    /// `$tag$…$tag$`, or a dollar sign that begins nothing.
-    fn skip_dollar(&mut self) {
-        let rest = &self.text[self.at..];
-        let Some(tag) = dollar_tag(rest) else {
-            self.at += 1;
-            return;
-        };
-        let body = &rest[tag.len()..];
-        self.at += tag.len() + body.find(tag).map_or(body.len(), |end| end + tag.len());
-    }
-
-    /// A number, with the letters that may follow it: `1e5`, `0xff`, `1_000`. A dollar sign is not
-    /// among them: `$1$` is no quote.
-    fn skip_number(&mut self) {
-        while self
-            .peek(0)
-            .is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
-            self.at += 1;
-        }
-    }
-
-    fn word(&mut self, nesting: &mut Nesting) {
-        let start = self.at;
-        while self.peek(0).is_some_and(is_word_part) {
-            self.at += 1;
-        }
-        let word = self.text[start..self.at].to_ascii_lowercase();
-        if word == "e" && self.peek(0) == Some(b'\'') {
-            self.skip_quoted(b'\'', true);
-            while self.continues_on_another_line() {
-                self.skip_blank();
-                self.skip_quoted(b'\'', true);
-            }
-        }
-        nesting.add(word);
-    }
+/// The token before, as far as it decides.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// After it any word is a name: `AS` or a dot.
+    Naming,
+    Begin,
+    From,
+    #[default]
+    Other,
 }
 
 impl Nesting {
     fn is_over(&self) -> bool {
-        self.parentheses == 0 && self.begins == 0
+        self.parentheses == 0 && self.bodies == 0
     }
 
-    fn count(&mut self, byte: u8) {
-        match byte {
-            b'(' => self.parentheses += 1,
-            b')' => self.parentheses = self.parentheses.saturating_sub(1),
+    fn add(&mut self, token: &Token) {
+        self.beginning = self.beginning.then(token);
+        match token.kind {
+            Kind::Symbol(b'(') => self.parentheses += 1,
+            Kind::Symbol(b')') => self.parentheses = self.parentheses.saturating_sub(1),
+            Kind::Word if self.parentheses == 0 => self.word(token),
+            _ => {}
+        }
+        self.before = match token.kind {
+            Kind::Symbol(b'.') => Before::Naming,
+            Kind::Word if token.is("as") => Before::Naming,
+            Kind::Word if token.is("begin") => Before::Begin,
+            Kind::Word if token.is("from") => Before::From,
+            _ => Before::Other,
+        };
+    }
+
+    fn word(&mut self, word: &Token) {
+        match self.beginning {
+            // The server takes either word for the other.
+            Beginning::Copy if self.before == Before::From => {
+                self.reads_standard_input |= word.is("stdin") || word.is("stdout");
+            }
+            // psql counts every `begin` and `end`; but those that are names would hide what
+            // follows.
+            Beginning::Routine if self.before == Before::Begin && word.is("atomic") => {
+                self.bodies += 1;
+            }
+            Beginning::Routine if self.bodies > 0 && self.before != Before::Naming => {
+                if word.is("case") {
+                    self.bodies += 1;
+                } else if word.is("end") {
+                    self.bodies -= 1;
+                }
+            }
             _ => {}
         }
     }
+}
 
-    fn add(&mut self, word: String) {
-        let before = mem::replace(&mut self.last_word, word.clone());
-        self.from_stdin |= before == "from" && word == "stdin";
-        if self.parentheses == 0 && self.creates_a_routine() {
-            match word.as_str() {
-                // psql counts every `begin`; but one that is a name would hide what follows it.
-                "atomic" if before == "begin" => self.begins += 1,
-                "case" if self.begins > 0 => self.begins += 1,
-                "end" => self.begins = self.begins.saturating_sub(1),
-                _ => {}
-            }
-        }
-        // `create or replace function` is the longest beginning that matters.
-        if self.words.len() < 4 {
-            self.words.push(word);
+impl Beginning {
+    fn then(self, token: &Token) -> Beginning {
+        use Beginning::*;
+        match self {
+            Nothing if token.is("create") => Create,
+            Nothing if token.is("copy") => Copy,
+            Create if token.is("or") => CreateOr,
+            CreateOr if token.is("replace") => CreateOrReplace,
+            Create | CreateOrReplace if token.is("function") || token.is("procedure") => Routine,
+            Routine | Copy => self,
+            _ => Other,
         }
     }
-
-    fn creates_a_routine(&self) -> bool {
-        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        matches!(
-            words[..],
-            ["create", "function" | "procedure", ..]
-                | ["create", "or", "replace", "function" | "procedure", ..]
-        )
-    }
-
-    fn statement(self, span: Range<usize>) -> Statement {
-        Statement {
-            span,
-            words: self.words,
-            from_stdin: self.from_stdin,
-        }
-    }
-}
-
-/// `$tag$` at the beginning of a text. A tag is an identifier without a dollar sign, or empty.
-fn dollar_tag(text: &str) -> Option<&str> {
-    let length = text[1..].find(|c: char| !is_word_part_of_tag(c))? + 1;
-    let is_tag =
-        text[length..].starts_with('$') && !text[1..].starts_with(|c: char| c.is_ascii_digit());
-    is_tag.then(|| &text[..=length])
-}
-
-fn is_word_part_of_tag(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii()
-}
-
-fn is_word_start(byte: u8) -> bool {
-    byte.is_ascii_alphabetic() || byte == b'_' || !byte.is_ascii()
-}
-
-fn is_word_part(byte: u8) -> bool {
-    is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all(text: &str) -> Vec<Statement> {
+        statements(text, 0..text.len()).expect("nothing is refused")
+    }
+
     #[track_caller]
     fn check(text: &str, expected: &[&str]) {
-        let found: Vec<&str> = statements(text)
+        let found = all(text);
+        let found: Vec<&str> = found
             .iter()
-            .map(|statement| &text[statement.span.clone()])
+            .map(|found| &text[found.span.clone()])
             .collect();
         assert_eq!(found, expected);
+    }
+
+    #[track_caller]
+    fn check_refused(text: &str, at: usize, says: &str) {
+        let refusal = statements(text, 0..text.len()).expect_err("it is refused");
+        assert_eq!(refusal.at, at, "{refusal:?}");
+        assert!(refusal.reason.contains(says), "{refusal:?}");
     }
 
     #[test]
     fn a_semicolon_ends_a_statement_and_the_last_one_needs_none() {
         check("select 1;select 2", &["select 1;", "select 2"]);
         check(" ;; select 1 ;\n", &["select 1 ;"]);
+        check("select 1 -- the end\n", &["select 1"]);
         check("", &[]);
         check("-- nothing\n/* at all */ ;", &[]);
     }
@@ -320,46 +302,38 @@ mod tests {
             "select /* /* ; */ ; */ 1; x",
             &["select /* /* ; */ ; */ 1;", "x"],
         );
-    }
-
-    #[test]
-    fn a_backslash_escapes_only_in_an_e_string() {
-        check(r"select E'\';'; x", &[r"select E'\';';", "x"]);
-        check(r"select e'a\\'; x", &[r"select e'a\\';", "x"]);
-        check(r"select '\'; x", &[r"select '\';", "x"]);
-        check(r"select type'\'; x", &[r"select type'\';", "x"]);
-        check(r"select U&'\'; x", &[r"select U&'\';", "x"]);
-        check(
-            "select E'a' \n 'b\\';c'; x",
-            &["select E'a' \n 'b\\';c';", "x"],
-        );
-        check("select E'a' 'b\\'; x", &["select E'a' 'b\\';", "x"]);
-    }
-
-    #[test]
-    fn dollar_quotes_nest_by_their_tags() {
         check("do $$ begin; end $$; x", &["do $$ begin; end $$;", "x"]);
-        check("do $a$ ; $b$ ; $$ $a$; x", &["do $a$ ; $b$ ; $$ $a$;", "x"]);
-        check("do $ä$ ; $ä$; x", &["do $ä$ ; $ä$;", "x"]);
-        check("select a$b$; x", &["select a$b$;", "x"]);
-        check("select $1; x", &["select $1;", "x"]);
-        check("select $1$; x", &["select $1$;", "x"]);
     }
 
     #[test]
-    fn parentheses_and_atomic_bodies_hold_statements_together() {
+    fn parentheses_hold_statements_together() {
         check(
             "create rule r as on insert to t do (a; b); x",
             &["create rule r as on insert to t do (a; b);", "x"],
         );
-        let body = "create or replace function f() returns int begin atomic \
-                    select case when true then 1 else 2 end; select 2; end;";
-        check(&format!("{body} x"), &[body, "x"]);
-        check(
-            "create table t (begin int); x",
-            &["create table t (begin int);", "x"],
-        );
         check("select ) ; x", &["select ) ;", "x"]);
+    }
+
+    #[test]
+    fn an_atomic_body_ends_with_its_end() {
+        for body in [
+            "create or replace function f() returns int begin atomic \
+             select case when true then 1 else 2 end; select 2; end;",
+            "CREATE PROCEDURE p() LANGUAGE sql BEGIN /* ; */ ATOMIC ; END;",
+            "create function f(t) returns int begin atomic select t.end, 1 as case; end;",
+            "create function f(t) returns int begin atomic select (case when a then b end); end;",
+            "create function \"end\"() returns int begin atomic select \"end\"(); end;",
+        ] {
+            check(&format!("{body} x"), &[body, "x"]);
+        }
+        for text in [
+            "create table t (begin int);",
+            "create function begin() returns int as 'x';",
+            "create view v as select begin atomic from t;",
+            "create or function begin atomic;",
+        ] {
+            check(&format!("{text} x"), &[text, "x"]);
+        }
     }
 
     #[test]
@@ -371,62 +345,97 @@ mod tests {
             "select /* ;",
             "select (;",
             "select E'\\",
+            "/* ; select 1",
         ] {
             check(text, &[text]);
         }
     }
 
     #[test]
-    fn statements_that_would_end_the_transaction_are_known_by_their_words() {
-        let check = |text: &str, expected: bool| {
-            let ends = statements(text)[0].ends_or_begins_a_transaction();
-            assert_eq!(ends, expected, "{text}");
-        };
-        for text in [
-            "BEGIN",
-            "commit",
-            "END;",
-            "abort",
-            "rollback",
-            "start transaction",
-            "prepare transaction 'x'",
-            "/* a */ Begin work",
-            "rollback prepared 'x'",
-        ] {
-            check(text, true);
-        }
-        for text in [
-            "rollback to a",
-            "rollback work to savepoint a",
-            "savepoint a",
-            "release a",
-            "prepare p as select 1",
-            "do $$ begin end $$",
-            "create table begin_x ()",
-        ] {
-            check(text, false);
-        }
+    fn a_section_is_split_as_a_text_of_its_own() {
+        let text = "a; b; 'c; d;";
+        let found = statements(text, 2..5).expect("nothing is refused");
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].span, 3..5);
     }
 
     #[test]
-    fn a_statement_that_wants_data_is_known() {
-        let check = |text: &str, expected: bool| {
-            assert_eq!(
-                statements(text)[0].reads_standard_input(),
-                expected,
-                "{text}"
-            );
-        };
-        check("copy t (a, b) from stdin with (format csv);", true);
-        check("COPY t FROM STDIN", true);
-        check("copy t from '/tmp/stdin'", false);
-        check("select 'copy from stdin'", false);
+    fn a_file_that_sets_standard_strings_off_is_read_so() {
+        check(
+            "set standard_conforming_strings = off; select '\\';'; x",
+            &[
+                "set standard_conforming_strings = off;",
+                "select '\\';';",
+                "x",
+            ],
+        );
+        for on in [
+            "reset all",
+            "reset standard_conforming_strings",
+            "set standard_conforming_strings to 'on'",
+            "set standard_conforming_strings to default",
+            "discard all",
+        ] {
+            let text = format!("set local standard_conforming_strings to 'OFF'; {on}; '\\'; x");
+            assert_eq!(all(&text).len(), 4, "{on}");
+        }
+        check(
+            "set search_path = off; select '\\'; x",
+            &["set search_path = off;", "select '\\';", "x"],
+        );
     }
 
     #[test]
-    fn a_place_counts_lines_and_characters_from_one() {
-        assert_eq!(Place::of("ab", 0).to_string(), "1:1");
-        assert_eq!(Place::of("a\nöx", 4).to_string(), "2:2");
+    fn data_follow_a_copy_from_stdin_until_a_backslash_and_a_dot() {
+        let data = |text: &str| -> Vec<Option<String>> {
+            all(text)
+                .into_iter()
+                .map(|statement| statement.data.map(|data| text[data].to_string()))
+                .collect()
+        };
+        let some = |text: &str| Some(text.to_string());
+        assert_eq!(
+            data("COPY t (a, b) FROM stdin;\n1;\t'\n\\.\nselect 1;"),
+            [some("1;\t'\n"), None]
+        );
+        assert_eq!(
+            data("copy t from stdin with (format csv); -- so\r\na,\\.\r\n\\.\r\nx"),
+            [some("a,\\.\r\n"), None]
+        );
+        assert_eq!(data("copy t from stdin;\n\\.\nx"), [some(""), None]);
+        assert_eq!(data("copy t from stdin;\na\nb"), [some("a\nb")]);
+        assert_eq!(data("copy t from stdin;\na\n\\."), [some("a\n")]);
+        assert_eq!(data("copy t from stdout;"), [some("")]);
+        assert_eq!(data("copy t from stdin"), [some("")]);
+        for none in [
+            "copy t from '/tmp/stdin';",
+            "copy (select * from stdin) to stdout;",
+            "copy t from \"stdin\";",
+            "select 'copy', x from stdin;",
+        ] {
+            assert_eq!(data(&format!("{none}\nx")), [None, None], "{none}");
+        }
+        check_refused("copy t from stdin; select 1;\n\\.\n", 19, "next line");
+    }
+
+    #[test]
+    fn what_changes_only_psql_is_passed_over() {
+        check(
+            "\\restrict x'y\nselect 1;\n\\echo '\n  \\unrestrict x'y",
+            &["select 1;"],
+        );
+    }
+
+    #[test]
+    fn other_commands_of_psql_are_refused_where_they_are() {
+        check_refused("select 1;\n\\i other.sql\n", 10, "\\i");
+        check_refused("select 1 \\gexec\n", 9, "\\gexec");
+        check_refused("select 1 \\; select 2;\n", 9, "remove it");
+        check_refused("\\.\n", 0, "COPY");
+        check(
+            "select '\\i', $$\\i$$ /* \\i */; -- \\i",
+            &["select '\\i', $$\\i$$ /* \\i */;"],
+        );
     }
 
     #[test]
@@ -441,22 +450,37 @@ mod tests {
             "/*",
             "*/",
             "\n",
+            "\r\n",
             ";",
             "(",
             ")",
             "E'",
+            "U&'",
+            "b'",
             "\\",
+            "\\.",
+            "\\echo",
+            "copy from stdin",
+            "set standard_conforming_strings = off;",
             " begin ",
+            " atomic ",
+            " case ",
             " end ",
             "create function ",
+            "create index concurrently ",
+            "reindex (",
+            "do ",
+            "commit",
             "x",
             "1",
             "$",
+            ".",
             "é",
+            "\u{a0}",
             " ",
         ];
         let mut random: u64 = 7;
-        for _ in 0..20_000 {
+        for _ in 0..100_000 {
             let mut text = String::new();
             for _ in 0..12 {
                 random = random
@@ -464,19 +488,28 @@ mod tests {
                     .wrapping_add(1);
                 text.push_str(pieces[(random >> 33) as usize % pieces.len()]);
             }
+            let Ok(found) = statements(&text, 0..text.len()) else {
+                assert!(text.contains('\\') || text.contains("copy"), "{text:?}");
+                continue;
+            };
             let mut end = 0;
-            for statement in statements(&text) {
-                let between = &text[end..statement.span.start];
-                assert!(
-                    statements(between).is_empty(),
-                    "{between:?} is lost of {text:?}"
-                );
-                end = statement.span.end;
+            for statement in found.into_iter().map(Some).chain([None]) {
+                let start = statement
+                    .as_ref()
+                    .map_or(text.len(), |next| next.span.start);
+                let between = &text[end..start];
+                assert!(all(between).is_empty(), "{between:?} is lost of {text:?}");
+                let Some(Statement { span, data, .. }) = statement else {
+                    break;
+                };
+                assert!(!span.is_empty(), "{text:?}");
+                end = span.end;
+                if let Some(data) = data {
+                    let line = &text[span.end..data.start];
+                    assert!(all(line).is_empty(), "{line:?} is lost of {text:?}");
+                    end = data.end + usize::from(text[data.end..].starts_with("\\.")) * 2;
+                }
             }
-            assert!(
-                statements(&text[end..]).is_empty(),
-                "the end is lost of {text:?}"
-            );
         }
     }
 }

@@ -1,0 +1,413 @@
+//! The lexer of the migrations against psql and the server: both end each statement where it does,
+//! and the server does with each what it says of it.
+
+// The lexer is pure and private to `app`; its source is included rather than made public.
+#[path = "../app/src/migrate/sql.rs"]
+mod sql;
+
+use crate::stage::{Database, said, tool_on_path};
+use postgres::Client;
+use postgres::error::SqlState;
+use sql::{Control, Place, Statement, statements};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+use tempfile::NamedTempFile;
+
+/// Whole statements without their semicolons, of every form that decides where one ends.
+const STATEMENTS: &[&str] = &[
+    "select 1",
+    "SELECT ';', \"a;b\", 'it''s;', '\\'",
+    "select E'\\';', e'it''s\\\\', 'a' -- ';\n 'b;'",
+    CONTINUED,
+    "select U&'\\003b;' , U&\"a;\\0041\" , N'\\', B'01', X'1f', b'0'\n'1'",
+    "select $$;$$, $a$;$b$;$$;$a$, $é$;'$é$, a$b$ from t",
+    "select $1::int, $2 + 1",
+    "select 1e5, 0.5e-3, 1.e2, .5, 1::text || 'x;'",
+    "select a[1:2], a.b, t.* from t where a <@ b and c @> d and e ?| f",
+    "select 1 /* ; /* ; */ ' */ -- ; '\n + 2",
+    "select 1+-- ;\n2, 3*/*;*/4, 5-/**/6",
+    "(select 1) union (select 2;)",
+    "select \u{a0}x, größe$1 from \"Größe;\"",
+    "create table begin_t (\"end\" int, begin int default 1, check (begin > 0))",
+    "create rule r as on insert to t do also (insert into a values (';'); delete from b)",
+    "create function f() returns int language sql as 'select 1;'",
+    "create function f() returns trigger as $$ begin if a then b; end if; end; $$ language plpgsql",
+    "create or replace function f(a int default (1)) returns int language sql begin atomic \
+     select case when a > 1 then 2 else case a when 1 then 3 end end; select ';'; end",
+    "CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC INSERT INTO t VALUES (1); ; END",
+    "create function f() returns int return case when true then 1 end",
+    "do $do$ begin execute $$select ';'$$; end $do$",
+    "do language plpgsql 'begin null; end'",
+    "insert into t values (1, ');'), (2, $$);$$)",
+    "with a as (select 1;) select * from a",
+    "comment on table t is E'a\\\nb;'",
+    "create view v as select 'begin atomic;' as begin",
+    "create trigger g before insert on t for each row execute function f(';')",
+    "alter table t add constraint c check (a ~ '^[;'']+$')",
+    "grant select on t to \"a;b\"",
+    "prepare x as select 1",
+    "values (1), (2)",
+    "set search_path = a, \"b;c\"",
+    "explain (costs off) select ';'",
+];
+
+/// psql reads line by line, and forgets in the second that the string has escapes.
+const CONTINUED: &str = "select E'a' -- '\n '\\';' , E'', 'x'";
+
+/// What may stand between two statements, after the semicolon of the first.
+const BETWEEN: &[&str] = &[
+    "",
+    " ",
+    "\n",
+    "\r\n\t",
+    "\n\n-- it's; \"a $$ comment\n",
+    " -- ( /* \r\n",
+    "/* ' ; /* \" */ $$ */",
+    "\n/**/--\n",
+    "--\n;;",
+    " ; ",
+];
+
+/// Texts made of these statements and whatever lies between, with those: the same in every run.
+fn texts(count: usize) -> Vec<(String, Vec<&'static str>)> {
+    let mut random: u64 = 42;
+    let mut next = |below: usize| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) as usize % below
+    };
+    let mut text = |_| {
+        let mut text = BETWEEN[next(BETWEEN.len())].to_string();
+        let mut pieces = Vec::new();
+        for _ in 0..=next(8) {
+            let piece = STATEMENTS[next(STATEMENTS.len())];
+            pieces.push(piece);
+            text.push_str(piece);
+            text.push_str(["", " ", "\n", " -- '\n"][next(4)]);
+            text.push(';');
+            text.push_str(BETWEEN[next(BETWEEN.len())]);
+        }
+        (text, pieces)
+    };
+    (0..count).map(&mut text).collect()
+}
+
+fn split(text: &str) -> Vec<Statement> {
+    statements(text, 0..text.len()).expect("nothing is refused")
+}
+
+/// The statements' texts without their semicolons and what is before those.
+fn bare(text: &str) -> Vec<String> {
+    let bare = |statement: Statement| {
+        let text = &text[statement.span];
+        let text = text.strip_suffix(';').unwrap_or(text).trim_end();
+        text.strip_suffix("-- '")
+            .unwrap_or(text)
+            .trim_end()
+            .to_string()
+    };
+    split(text).into_iter().map(bare).collect()
+}
+
+#[test]
+fn each_statement_is_one_to_the_server() {
+    let database = Database::new();
+    let mut client = database.client();
+    for (text, pieces) in texts(300) {
+        assert_eq!(bare(&text), pieces, "{text}");
+        for statement in split(&text) {
+            let place = Place::of(&text, statement.span.start);
+            let sent = &text[statement.span.clone()];
+            // The one form that only psql takes.
+            if sent.contains(";)") {
+                continue;
+            }
+            // The message Parse takes exactly one statement.
+            let parsed = client.prepare(sent);
+            let code = parsed.err().and_then(|error| error.code().cloned());
+            assert_ne!(code, Some(SqlState::SYNTAX_ERROR), "{place} of {text}");
+        }
+    }
+}
+
+#[test]
+fn psql_sends_the_same_statements_and_data() {
+    let database = Database::new();
+    let create = "create table t (a text); create table u (a text, b text)";
+    database.client().batch_execute(create).expect("it may");
+    let all = texts(60).into_iter().map(|(text, _)| text);
+    let mut texts: Vec<String> = all.filter(|text| !text.contains(CONTINUED)).collect();
+    for text in [
+        "select 1; select 'a;",
+        "select 1; select /* ; ",
+        "select $$;$a$",
+        "select ( ; -- the end\n",
+        "set standard_conforming_strings = off;\nselect '\\';', B'0', 'a'\n'\\';';\n\
+         reset standard_conforming_strings;\nselect '\\';\n\\echo 'it;\n\\timing off\nselect 2",
+        "COPY t FROM stdin; -- '\n1;\t'\n\\.x\n\\.\nselect 'between';\n\
+         copy u (a, b) from STDIN with (format csv);\r\n\"a;\",\\.\n\\.\r\nselect 'after';",
+        "copy t from stdout;\n;\n\\.\ncopy t from stdin;\nthe end",
+        "copy t from stdin",
+    ] {
+        texts.push(text.to_string());
+    }
+    for text in texts {
+        let (queries, data) = sent_by_psql(&database, &text);
+        let ours = split(&text);
+        // psql sends empty statements too.
+        let is_empty =
+            |sent: &&String| statements(sent, 0..sent.len()).is_ok_and(|is| is.is_empty());
+        let theirs: Vec<&String> = queries.iter().filter(|sent| !is_empty(sent)).collect();
+        assert_eq!(ours.len(), theirs.len(), "{theirs:?} of {text}");
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            // And the comments around one.
+            let ours = &text[ours.span.clone()];
+            let around = theirs
+                .split_once(ours)
+                .map(|(before, after)| (split(before), split(after)));
+            assert_eq!(
+                around,
+                Some((vec![], vec![])),
+                "{theirs:?} for {ours:?} of {text}"
+            );
+        }
+        let ours: String = ours
+            .into_iter()
+            .filter_map(|found| found.data.map(|data| &text[data]))
+            .collect();
+        // This psql sends the last line too.
+        let lines = data.split_inclusive('\n');
+        let theirs: String = lines
+            .filter(|line| !matches!(line.trim_end(), "\\."))
+            .collect();
+        assert_eq!(ours, theirs, "{text}");
+    }
+}
+
+#[test]
+fn what_only_psql_understands_is_refused_at_its_place() {
+    let text = "select '\\i';\nselect 1 \\gexec\n";
+    let refusal = statements(text, 0..text.len()).expect_err("it is psql's");
+    assert_eq!(Place::of(text, refusal.at).to_string(), "2:10");
+    assert!(refusal.reason.contains("\\gexec"), "{}", refusal.reason);
+}
+
+#[test]
+fn the_server_refuses_in_a_transaction_what_it_is_said_to_refuse() {
+    let database = Database::new();
+    let mut client = database.client();
+    client
+        .batch_execute(
+            "create table t (a int primary key);
+             create table p (a int) partition by range (a);
+             create table q partition of p for values from (0) to (1)",
+        )
+        .expect("it may");
+    for statements in [
+        "vacuum t",
+        "create database test_never",
+        "drop database if exists test_never",
+        "create tablespace never location '/never'",
+        "drop tablespace never",
+        "alter system set work_mem = '1MB'",
+        "alter database postgres set tablespace pg_default",
+        "alter database postgres set work_mem = '1MB'",
+        "create unique index concurrently if not exists i on t (a)",
+        "create index i on t (a)",
+        "drop index concurrently t_pkey",
+        "drop index if exists never",
+        "reindex table concurrently t",
+        "reindex (verbose, concurrently) table t",
+        "reindex (concurrently false, verbose) table t",
+        "reindex table t",
+        "reindex schema public",
+        "reindex (verbose) system postgres",
+        "cluster",
+        "cluster verbose;",
+        "cluster verbose t using t_pkey",
+        "discard all",
+        "discard plans",
+        "alter table only p detach partition q concurrently",
+        "alter table p detach partition q",
+        "create subscription s connection 'dbname=x' publication p",
+        "create subscription s connection 'dbname=x' publication p with (connect = off)",
+        "create subscription s connection 'dbname=x' publication p \
+         with (create_slot = 'false', enabled = false)",
+        "create subscription slot connection 'dbname=x' publication p with (connect = false); \
+         drop subscription slot",
+        "create subscription slot connection 'dbname=x' publication p with (connect = false); \
+         alter subscription slot set publication p with (refresh = false)",
+        "create subscription slot connection 'dbname=x' publication p with (connect = false); \
+         alter subscription slot disable",
+        "rollback prepared 'x'",
+        "do $$ begin commit; end $$",
+        "do language plpgsql 'begin if true then rollback and chain; end if; end'",
+        "do $$ begin perform 'commit;'; end $$",
+        "alter type never add value 'x'",
+        "lock table t",
+        "truncate t",
+        "analyze",
+    ] {
+        let refused = in_a_transaction(&mut client, statements).is_some_and(|code| {
+            code == SqlState::ACTIVE_SQL_TRANSACTION
+                || code == SqlState::INVALID_TRANSACTION_TERMINATION
+        });
+        let last = split(statements).pop().expect("it is one");
+        assert_eq!(last.refuses_transaction(), refused, "{statements}");
+    }
+}
+
+#[test]
+fn the_server_is_in_a_transaction_when_it_is_said_to_be() {
+    let database = Database::new();
+    let mut client = database.client();
+    for statement in [
+        "begin isolation level serializable",
+        "start transaction",
+        "commit work",
+        "end and no chain",
+        "commit and chain",
+        "rollback",
+        "abort transaction",
+        "rollback and chain",
+        "savepoint s",
+        "prepare p as select 1",
+    ] {
+        client.batch_execute("begin").expect("it may");
+        client.batch_execute(statement).expect("it is right");
+        let is_in = client.batch_execute("savepoint probe").is_ok();
+        client.batch_execute("rollback").expect("it may");
+        let said = !matches!(
+            split(statement)[0].control(),
+            Some(Control::Commit | Control::Rollback)
+        );
+        assert_eq!(said, is_in, "{statement}");
+    }
+    for (statement, expected) in [
+        ("start transaction", Control::Begin),
+        ("commit and chain", Control::CommitAndChain),
+        ("rollback and chain", Control::RollbackAndChain),
+    ] {
+        assert_eq!(split(statement)[0].control(), Some(expected));
+        assert_eq!(
+            split(statement)[0].keyword(),
+            statement.split(' ').next().expect("a word")
+        );
+    }
+}
+
+#[test]
+fn the_index_that_fails_is_in_the_catalogue_by_its_name() {
+    let database = Database::new();
+    let mut client = database.client();
+    client
+        .batch_execute(
+            "create schema \"S s\"; create table \"S s\".\"T\"\"t\" (a int);
+             create table t (a int); insert into t values (1), (1);
+             insert into \"S s\".\"T\"\"t\" values (1), (1)",
+        )
+        .expect("it may");
+    let long = format!(
+        "create unique index concurrently {} on t (a)",
+        "é".repeat(40)
+    );
+    for statement in [
+        "create unique index concurrently I_One on T (a)",
+        "create unique index concurrently if not exists \"I ; \"\"x\" on only \"S s\".\"T\"\"t\" (a)",
+        &long,
+    ] {
+        client
+            .batch_execute(statement)
+            .expect_err("the rows are not unique");
+        let index = split(statement)[0].concurrent_index().expect("it is one");
+        let name = index.name.expect("it has one");
+        let schema = index.schema.unwrap_or("public".to_string());
+        let found = client
+            .query_one(
+                "select count(*) from pg_index i
+                 join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
+                 join pg_namespace n on n.oid = c.relnamespace
+                 where not i.indisvalid and c.relname = $1 and n.nspname = $2 and t.relname = $3",
+                &[&name, &schema, &index.table],
+            )
+            .expect("the catalogue is readable");
+        assert_eq!(found.get::<_, i64>(0), 1, "{statement}");
+    }
+}
+
+/// Runs statements in a transaction of their own, each alone; the first error's code.
+fn in_a_transaction(client: &mut Client, statements: &str) -> Option<SqlState> {
+    client.batch_execute("begin").expect("it may");
+    let mut each = split(statements).into_iter();
+    let code = each.find_map(|statement| {
+        let run = client.batch_execute(&statements[statement.span]);
+        run.err().and_then(|error| error.code().cloned())
+    });
+    client.batch_execute("rollback").expect("it may");
+    code
+}
+
+/// The queries and the data that psql sends to the server for a file.
+fn sent_by_psql(database: &Database, text: &str) -> (Vec<String>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
+    let port = listener.local_addr().expect("it is bound").port();
+    let mut file = NamedTempFile::new().expect("there is room");
+    file.write_all(text.as_bytes()).expect("there is room");
+    let psql = Command::new(tool_on_path("psql", "postgresql-client"))
+        .args(["--no-psqlrc", "--quiet", "--dbname"])
+        .arg(database.url_at(port))
+        .arg("--file")
+        .arg(file.path())
+        .env("PGSSLMODE", "disable")
+        .env("PGGSSENCMODE", "disable")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql starts");
+    let (client, _) = listener.accept().expect("psql connects");
+    let sent = record(client, database.port());
+    let output = psql.wait_with_output().expect("psql ends");
+    assert!(output.status.success(), "{}", said(&output));
+    messages(&sent)
+}
+
+/// Joins a client to the server until the client ends; what it sent.
+fn record(mut client: TcpStream, server: u16) -> Vec<u8> {
+    let mut server = TcpStream::connect(("127.0.0.1", server)).expect("Postgres listens");
+    let mut answers = server.try_clone().expect("there are descriptors");
+    let mut back = client.try_clone().expect("there are descriptors");
+    let answering = thread::spawn(move || std::io::copy(&mut answers, &mut back));
+    let mut sent = Vec::new();
+    let mut bytes = [0; 64 * 1024];
+    while let Ok(length @ 1..) = client.read(&mut bytes) {
+        sent.extend_from_slice(&bytes[..length]);
+        server.write_all(&bytes[..length]).expect("Postgres reads");
+    }
+    let _ = server.shutdown(Shutdown::Both);
+    let _ = answering.join();
+    sent
+}
+
+/// The queries (`Q`) and the data (`d`) among the messages after the first, which has no type.
+fn messages(sent: &[u8]) -> (Vec<String>, String) {
+    let length = |at: usize| {
+        let bytes = sent[at..at + 4].try_into().expect("four bytes");
+        u32::from_be_bytes(bytes) as usize
+    };
+    let (mut queries, mut data) = (Vec::new(), String::new());
+    let mut at = length(0);
+    while at < sent.len() {
+        let end = at + 1 + length(at + 1);
+        let text = |end| str::from_utf8(&sent[at + 5..end]).expect("it was UTF-8");
+        match sent[at] {
+            b'Q' => queries.push(text(end - 1).to_string()),
+            b'd' => data.push_str(text(end)),
+            _ => {}
+        }
+        at = end;
+    }
+    (queries, data)
+}
