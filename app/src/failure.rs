@@ -31,6 +31,21 @@ impl Failure {
         self
     }
 
+    /// Adds to the end of what it says.
+    #[must_use]
+    pub fn and(self, more: &str) -> Failure {
+        match self.cause {
+            Some(cause) => Failure {
+                cause: Some(format!("{cause}{more}").into()),
+                ..self
+            },
+            None => Failure {
+                message: self.message + more,
+                ..self
+            },
+        }
+    }
+
     /// The stable kind.
     pub fn kind(&self) -> &'static str {
         self.kind

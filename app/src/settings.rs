@@ -13,6 +13,8 @@ pub struct Settings {
     pub environment: String,
     /// Where the migration files are.
     pub migrations_dir: PathBuf,
+    /// `RESET_DATABASE`: `migrate` makes the database anew.
+    pub reset_database: bool,
     /// How to reach Postgres.
     pub database: DatabaseSettings,
 }
@@ -48,6 +50,15 @@ impl Settings {
             (None, Some(root)) => PathBuf::from(root).join("migrations"),
             (None, None) => "migrations".into(),
         };
+        let reset_database = match variable("RESET_DATABASE").as_deref() {
+            Some("true") => true,
+            None | Some("false") => false,
+            Some(other) => {
+                let message =
+                    format!("failed to read RESET_DATABASE `{other}`: set it to `true` or `false`");
+                return Err(Failure::new("Function.InvalidSettings", message));
+            }
+        };
         let database = DatabaseSettings {
             url: variable("DATABASE_URL"),
             host: variable("DB_HOST"),
@@ -60,6 +71,7 @@ impl Settings {
         Ok(Settings {
             environment,
             migrations_dir,
+            reset_database,
             database,
         })
     }

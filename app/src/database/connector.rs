@@ -4,6 +4,7 @@
 //! out. So a failed attempt is a connection too, one that only holds the reason; the pool hands it
 //! out at once and drops it when it comes back.
 
+use super::direct;
 use postgres::{Client, Config};
 use r2d2::ManageConnection;
 use r2d2_postgres::PostgresConnectionManager;
@@ -21,7 +22,14 @@ const ASK_AFTER: Duration = Duration::from_secs(1);
 const ASK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Connects by a fixed configuration.
-pub struct Connector(PostgresConnectionManager<MakeRustlsConnect>);
+pub struct Connector {
+    manager: Manager,
+    /// What to do without the options that a pooler refuses.
+    plain: Option<Manager>,
+    tls: MakeRustlsConnect,
+}
+
+type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 
 /// An attempt to connect, and the connection if it succeeded.
 pub struct Attempt {
@@ -36,9 +44,30 @@ pub struct Attempt {
 pub struct Dead;
 
 impl Connector {
-    /// Connects nowhere yet.
-    pub fn new(config: Config, tls: MakeRustlsConnect) -> Connector {
-        Connector(PostgresConnectionManager::new(config, tls))
+    /// Connects nowhere yet; `plain` is the configuration for a pooler that takes no options.
+    pub fn new(config: Config, plain: Option<Config>, tls: MakeRustlsConnect) -> Connector {
+        let manager = |config| PostgresConnectionManager::new(config, tls.clone());
+        Connector {
+            manager: manager(config),
+            plain: plain.map(manager),
+            tls,
+        }
+    }
+
+    /// A connection.
+    ///
+    /// # Errors
+    /// Postgres's own.
+    pub fn client(&self) -> Result<Client, postgres::Error> {
+        match (self.manager.connect(), &self.plain) {
+            (Err(error), Some(plain)) if direct::refuses_options(&error) => plain.connect(),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// What speaks TLS.
+    pub fn tls(&self) -> MakeRustlsConnect {
+        self.tls.clone()
     }
 }
 
@@ -48,7 +77,7 @@ impl ManageConnection for Connector {
 
     fn connect(&self) -> Result<Attempt, Dead> {
         Ok(Attempt {
-            outcome: Some(self.0.connect()),
+            outcome: Some(self.client()),
             used: SystemTime::now(),
         })
     }
@@ -71,7 +100,7 @@ impl ManageConnection for Connector {
     fn has_broken(&self, attempt: &mut Attempt) -> bool {
         attempt.used = SystemTime::now();
         match &mut attempt.outcome {
-            Some(Ok(client)) => self.0.has_broken(client),
+            Some(Ok(client)) => self.manager.has_broken(client),
             _ => true,
         }
     }

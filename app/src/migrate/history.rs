@@ -1,13 +1,14 @@
 //! What the database remembers: the table of applied migrations, in a schema of its own.
 //!
-//! Always named with its schema, because a migration may change the search path.
+//! Always named with its schema, because a migration may change the search path. The row of a file
+//! that runs step by step is there from its first step on, and says how far it came.
 
-use super::files::Migration;
+use super::files::{Migration, Version};
 use crate::Failure;
 use crate::database::describe;
 use postgres::error::SqlState;
 use postgres::types::Type;
-use postgres::{Client, Row, Transaction};
+use postgres::{Client, Row};
 use std::time::Duration;
 
 const CREATE: &str = "
@@ -16,32 +17,79 @@ const CREATE: &str = "
         version     text PRIMARY KEY,
         name        text NOT NULL,
         sha256      text NOT NULL,
-        applied_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+        applied_at  timestamptz DEFAULT clock_timestamp(),
         duration_ms bigint NOT NULL
     );
-    COMMENT ON TABLE plain_lambda.migrations IS 'one row for each applied file of migrations/'";
+    ALTER TABLE plain_lambda.migrations
+        ALTER COLUMN applied_at DROP NOT NULL,
+        ADD COLUMN IF NOT EXISTS statements integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS begun      boolean NOT NULL DEFAULT false,
+        ADD COLUMN IF NOT EXISTS run        text    NOT NULL DEFAULT '';
+    COMMENT ON TABLE plain_lambda.migrations IS 'one row for each applied file of migrations/';
+    COMMENT ON COLUMN plain_lambda.migrations.sha256 IS
+        'of the file with LF as its lines'' end; of what has run while applied_at is null';
+    COMMENT ON COLUMN plain_lambda.migrations.applied_at IS
+        'null while a file that cannot run in one transaction is under way';
+    COMMENT ON COLUMN plain_lambda.migrations.statements IS 'how many are done';
+    COMMENT ON COLUMN plain_lambda.migrations.begun IS
+        'the next statement was begun outside of a transaction: it may be done';
+    COMMENT ON COLUMN plain_lambda.migrations.run IS 'the invocation''s request id'";
 
-const EXISTS: &str = "SELECT to_regclass('plain_lambda.migrations') IS NOT NULL";
+const IS_READY: &str = "
+    SELECT count(*) = 1 FROM pg_attribute
+    WHERE attrelid = to_regclass('plain_lambda.migrations') AND attname = 'run'";
 
 const SELECT: &str = "
-    SELECT version, name, duration_ms,
+    SELECT version, name, sha256, duration_ms, statements, begun, run,
            to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
-    FROM plain_lambda.migrations ORDER BY version::numeric";
+    FROM plain_lambda.migrations";
 
-const INSERT: &str = "
-    INSERT INTO plain_lambda.migrations (version, name, sha256, duration_ms)
-    VALUES ($1, $2, $3, $4)";
+const PUT: &str = "
+    INSERT INTO plain_lambda.migrations
+        (version, name, sha256, duration_ms, statements, begun, run, applied_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN clock_timestamp() END)
+    ON CONFLICT (version) DO UPDATE SET
+        name = excluded.name, sha256 = excluded.sha256, run = excluded.run,
+        duration_ms = plain_lambda.migrations.duration_ms + excluded.duration_ms,
+        statements = excluded.statements, begun = excluded.begun, applied_at = excluded.applied_at";
 
-/// An applied migration.
+/// A row: an applied migration, or one that is under way.
+#[derive(Debug, Clone)]
 pub struct Applied {
     /// As it was written in the file's name.
     pub version: String,
     /// The rest of the file's name.
     pub name: String,
+    /// Of the text that was applied.
+    pub sha256: String,
     /// How long its statements took, in milliseconds.
     pub ms: i64,
-    /// When its statements had run, in UTC: `2026-01-31 23:59:59`.
-    pub at: String,
+    /// How many statements are done.
+    pub statements: usize,
+    /// Whether the next one may be done too.
+    pub begun: bool,
+    /// The request id of the invocation that applied it.
+    pub run: String,
+    /// When its statements had run, in UTC: `2026-01-31 23:59:59`; `None` while it is under way.
+    pub at: Option<String>,
+}
+
+/// What a row is to say.
+pub struct Entry<'a> {
+    /// Whose row.
+    pub migration: &'a Migration,
+    /// Of the file, or of its part that has run.
+    pub sha256: String,
+    /// What is added to the time that its statements took.
+    pub took: Duration,
+    /// How many are done.
+    pub statements: usize,
+    /// Whether the next one is begun outside of a transaction.
+    pub begun: bool,
+    /// The request id.
+    pub run: &'a str,
+    /// Whether all is done.
+    pub finished: bool,
 }
 
 /// Makes the table if it is missing. Call it under the lock: two makers at once can fail.
@@ -49,64 +97,83 @@ pub struct Applied {
 /// # Errors
 /// `Function.HistoryUnavailable`.
 pub fn prepare(client: &mut Client) -> Result<(), Failure> {
-    let exists: bool = client
-        .query_typed_one(EXISTS, &[])
-        .map_err(unavailable)?
-        .get(0);
-    match exists {
+    let ready = client.query_typed_one(IS_READY, &[]);
+    match ready.map_err(unavailable)?.get(0) {
         true => Ok(()),
         false => client.batch_execute(CREATE).map_err(unavailable),
     }
 }
 
-/// All applied migrations by version; none when there is no table yet.
+/// All rows by version; none when there is no table yet.
 ///
 /// # Errors
 /// `Function.HistoryUnavailable`.
 pub fn applied(client: &mut Client) -> Result<Vec<Applied>, Failure> {
     match client.query_typed(SELECT, &[]) {
-        Ok(rows) => Ok(rows.iter().map(from_row).collect()),
+        Ok(rows) => {
+            let mut rows: Vec<Applied> = rows.iter().map(from_row).collect();
+            rows.sort_by_cached_key(|row| Version::read(&row.version));
+            Ok(rows)
+        }
         Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Vec::new()),
+        // A table of before steps were recorded: the next run brings it up to date.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => Ok(Vec::new()),
         Err(error) => Err(unavailable(error)),
     }
 }
 
-/// Adds a row, in the transaction that applies the file.
+/// Writes a row, in the transaction that does what it says.
 ///
 /// # Errors
 /// Postgres's own.
-pub fn record(
-    transaction: &mut Transaction,
-    migration: &Migration,
-    sha256: &str,
-    took: Duration,
-) -> Result<(), postgres::Error> {
-    let ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
-    transaction.execute_typed(
-        INSERT,
+pub fn put(client: &mut Client, entry: &Entry) -> Result<(), postgres::Error> {
+    let ms = i64::try_from(entry.took.as_millis()).unwrap_or(i64::MAX);
+    let statements = i32::try_from(entry.statements).unwrap_or(i32::MAX);
+    client.execute_typed(
+        PUT,
         &[
-            (&migration.version, Type::TEXT),
-            (&migration.name, Type::TEXT),
-            (&sha256, Type::TEXT),
+            (&entry.migration.version.to_string(), Type::TEXT),
+            (&entry.migration.name, Type::TEXT),
+            (&entry.sha256, Type::TEXT),
             (&ms, Type::INT8),
+            (&statements, Type::INT4),
+            (&entry.begun, Type::BOOL),
+            (&entry.run, Type::TEXT),
+            (&entry.finished, Type::BOOL),
         ],
     )?;
     Ok(())
 }
 
+/// Removes a row.
+///
+/// # Errors
+/// Postgres's own.
+pub fn remove(client: &mut Client, version: &str) -> Result<(), postgres::Error> {
+    let delete = "DELETE FROM plain_lambda.migrations WHERE version = $1";
+    client.execute_typed(delete, &[(&version, Type::TEXT)])?;
+    Ok(())
+}
+
+/// The failure to read or write the table.
+pub fn unavailable(error: postgres::Error) -> Failure {
+    Failure::new(
+        "Function.HistoryUnavailable",
+        "failed to use table `plain_lambda.migrations`",
+    )
+    .because(describe(&error))
+}
+
 fn from_row(row: &Row) -> Applied {
+    let statements: i32 = row.get(4);
     Applied {
         version: row.get(0),
         name: row.get(1),
-        ms: row.get(2),
-        at: row.get(3),
+        sha256: row.get(2),
+        ms: row.get(3),
+        statements: usize::try_from(statements).unwrap_or(0),
+        begun: row.get(5),
+        run: row.get(6),
+        at: row.get(7),
     }
-}
-
-fn unavailable(error: postgres::Error) -> Failure {
-    Failure::new(
-        "Function.HistoryUnavailable",
-        "failed to read table `plain_lambda.migrations`",
-    )
-    .because(describe(&error))
 }

@@ -1,177 +1,207 @@
-//! Applies the pending files: each in one transaction with its history row, under one lock.
+//! Applies the pending files in order, as far as the invocation's time allows.
 
-use super::files::{self, Migration};
-use super::lock::Locked;
-use super::sql::{self, Place, Statement};
-use super::{history, status};
-use crate::database::describe;
+use super::apply::{self, Meaning};
+use super::error::Stop;
+use super::files::{self, Migration, Version};
+use super::history::{self, Applied};
+use super::session::Session;
+use super::status::Status;
+use super::steps::Steps;
 use crate::{App, Failure, Invocation};
-use postgres::error::ErrorPosition;
-use postgres::{Client, Transaction};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Whatever a file has set for the session ends with it.
-const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
-
-/// Applies every pending file in order; answers which.
-///
-/// # Errors
-/// `Function.InvalidMigrations` before anything runs; `Function.MigrationFailed` with the place
-/// and Postgres's own words, nothing of the failed file being applied; those of the lock.
-pub fn migrate(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
-    let files = files::migrations(&app.settings.migrations_dir)?;
-    let connection = app.database.connection(invocation)?;
-    let mut client = Locked::acquire(connection, invocation)?;
-    history::prepare(&mut client)?;
-    let mut pending = Vec::new();
-    for migration in status::pending(files, &history::applied(&mut client)?) {
-        let file = SqlFile::read(migration.path.clone())?;
-        pending.push((migration, file));
-    }
-    let mut applied = Vec::new();
-    for (migration, file) in &pending {
-        log::info!("applying {}", file.path.display());
-        let took = apply(&mut client, migration, file)?;
-        let ms = took.as_millis() as u64;
-        log::info!("applied {} in {ms} ms", file.path.display());
-        applied.push(json!({"version": migration.version, "name": migration.name, "ms": ms}));
-    }
-    Ok(json!({"applied": applied, "pending": []}))
+/// What is wanted of a run.
+pub struct Wanted {
+    /// The newest version to apply; all when absent.
+    pub to: Option<String>,
+    /// Which disagreements with the history do not matter.
+    pub allow: Vec<String>,
 }
 
-fn apply(client: &mut Client, migration: &Migration, file: &SqlFile) -> Result<Duration, Failure> {
-    let sha256 = sha256_of_lines(&file.text);
-    file.run(client, |transaction, took| {
-        history::record(transaction, migration, &sha256, took)
+/// Applies every pending file in order; answers which, and which are left when the time was over.
+///
+/// # Errors
+/// `Function.InvalidMigrations` and `Function.MigrationsDiffer` before anything runs;
+/// `Function.MigrationFailed` with the place and Postgres's own words; those of the lock.
+pub fn migrate(app: &App, invocation: &Invocation, wanted: &Wanted) -> Result<Value, Failure> {
+    let files = files::migrations(&app.settings.migrations_dir)?;
+    let mut session = Session::open(app, invocation)?;
+    let status = Status::of(files, history::applied(&mut session)?);
+    let work = work(&status, wanted)?;
+    let mut applied = by_the_run_that_was_waited_for(&session, &status);
+    let mut slowest = Duration::ZERO;
+    let mut done = 0;
+    for (migration, steps) in &work {
+        if done > 0 && session.clock.is_short_of(slowest) {
+            break;
+        }
+        let started = Instant::now();
+        let begun = status.begun(migration);
+        match one(&mut session, migration, steps, begun) {
+            Ok(json) => applied.push(json),
+            Err(Stop::OutOfTime(_))
+                if done > 0 || has_come_further(&mut session, migration, begun)? =>
+            {
+                break;
+            }
+            Err(stop) => return Err(unfinished(stop, &migration.up.path)),
+        }
+        done += 1;
+        slowest = slowest.max(started.elapsed());
+    }
+    let left: Vec<Value> = work[done..]
+        .iter()
+        .map(|(migration, _)| migration.to_json())
+        .collect();
+    let beyond = status.pending[work.len()..].iter().map(Migration::to_json);
+    Ok(match left.is_empty() {
+        true => json!({
+            "status": "done", "applied": applied, "pending": beyond.collect::<Vec<_>>(),
+        }),
+        false => json!({
+            "status": "partial",
+            "applied": applied,
+            "pending": left.into_iter().chain(beyond).collect::<Vec<_>>(),
+            "next": "invoke again",
+        }),
     })
 }
 
-/// A file whose statements are known and may run in one transaction.
-pub struct SqlFile {
-    path: PathBuf,
-    text: String,
-    statements: Vec<Statement>,
-}
-
-impl SqlFile {
-    /// Reads a file.
-    ///
-    /// # Errors
-    /// `Function.InvalidMigrations` when it cannot be read, or holds a statement that cannot be
-    /// run: one that would end its transaction, or that wants data to follow.
-    pub fn read(path: PathBuf) -> Result<SqlFile, Failure> {
-        let text = files::text(&path)?;
-        let statements = sql::statements(&text);
-        let file = SqlFile {
-            path,
-            text,
-            statements,
-        };
-        for statement in &file.statements {
-            // A file that commits for itself would be half applied when a later statement fails,
-            // and its history row would stand alone.
-            if statement.ends_or_begins_a_transaction() {
-                let keyword = statement.keyword().to_uppercase();
-                let reason =
-                    format!("it runs in a transaction of its own, so remove its {keyword}");
-                return Err(file.refused(statement, &reason));
-            }
-            if statement.reads_standard_input() {
-                return Err(file.refused(statement, "COPY FROM STDIN is not supported, use INSERT"));
-            }
+/// The pending files that are wanted, and how they run.
+///
+/// # Errors
+/// `Function.InvalidMigrations`, `Function.InvalidEvent`, `Function.MigrationsDiffer`.
+pub fn work<'a>(
+    status: &'a Status,
+    wanted: &Wanted,
+) -> Result<Vec<(&'a Migration, Steps)>, Failure> {
+    status.check(&wanted.allow)?;
+    let to = wanted
+        .to
+        .as_deref()
+        .map(|to| version(status, to))
+        .transpose()?;
+    let mut work = Vec::new();
+    for migration in &status.pending {
+        if to.as_ref().is_some_and(|to| migration.version > *to) {
+            break;
         }
-        Ok(file)
-    }
-
-    /// Runs the statements and then `finish` in one transaction; returns how long the statements
-    /// took. BEGIN, each statement and COMMIT travel as messages of their own: were they one, the
-    /// server would go on and commit after we are killed.
-    ///
-    /// # Errors
-    /// `Function.MigrationFailed`; the transaction is rolled back, unless the message says that
-    /// this is not known.
-    pub fn run(
-        &self,
-        client: &mut Client,
-        finish: impl FnOnce(&mut Transaction, Duration) -> Result<(), postgres::Error>,
-    ) -> Result<Duration, Failure> {
-        let whole = |error| failed(&error, self.path.display().to_string());
-        client.batch_execute(RESET).map_err(whole)?;
-        let mut transaction = client.transaction().map_err(whole)?;
-        let started = Instant::now();
-        for statement in &self.statements {
-            let sent = &self.text[statement.span.clone()];
-            transaction.batch_execute(sent).map_err(|error| {
-                let place = place(&error, &self.text, statement);
-                failed(&error, format!("{}:{place}", self.path.display()))
-            })?;
+        let steps = Steps::of(&migration.up)?;
+        if let Some(row) = status.begun(migration) {
+            resumable(migration, &steps, row, &wanted.allow)?;
         }
-        let took = started.elapsed();
-        transaction.batch_execute(RESET).map_err(whole)?;
-        finish(&mut transaction, took).map_err(whole)?;
-        transaction
-            .commit()
-            .map_err(|error| match error.as_db_error() {
-                Some(_) => failed(&error, self.path.display().to_string()),
-                None => lost(&error, &self.path),
-            })?;
-        Ok(took)
+        work.push((migration, steps));
     }
-
-    fn refused(&self, statement: &Statement, reason: &str) -> Failure {
-        let place = Place::of(&self.text, statement.span.start);
-        let message = format!("failed to read `{}:{place}`: {reason}", self.path.display());
-        Failure::new("Function.InvalidMigrations", message)
-    }
+    Ok(work)
 }
 
-fn failed(error: &postgres::Error, place: String) -> Failure {
-    let message = format!("failed to apply `{place}`, and rolled it back");
-    Failure::new("Function.MigrationFailed", message).because(describe(error))
-}
-
-/// The answer to COMMIT did not arrive.
-fn lost(error: &postgres::Error, path: &Path) -> Failure {
-    let path = path.display();
-    let message = format!(
-        "failed to learn whether `{path}` was committed, which {{\"action\":\"status\"}} tells"
-    );
-    Failure::new("Function.MigrationFailed", message).because(describe(error))
-}
-
-/// Where the server says the error is, else where the statement begins.
-fn place(error: &postgres::Error, text: &str, statement: &Statement) -> Place {
-    let position = error.as_db_error().and_then(|error| error.position());
-    let Some(ErrorPosition::Original(character)) = position else {
-        return Place::of(text, statement.span.start);
+/// A version that one of the files has.
+///
+/// # Errors
+/// `Function.InvalidEvent`.
+pub fn version(status: &Status, text: &str) -> Result<Version, Failure> {
+    let known = |version: &Version| {
+        status.files.contains_key(version)
+            || status.pending.iter().any(|one| one.version == *version)
     };
-    let before = (*character as usize).saturating_sub(1);
-    let sent = &text[statement.span.clone()];
-    let offset = sent
-        .char_indices()
-        .nth(before)
-        .map_or(sent.len(), |(offset, _)| offset);
-    Place::of(text, statement.span.start + offset)
+    Version::read(text).filter(known).ok_or_else(|| {
+        let message = format!("failed to find version `{text}`: no file has it");
+        Failure::new("Function.InvalidEvent", message)
+    })
 }
 
-/// The same for the same lines, whether a checkout ends them with LF or CRLF.
-fn sha256_of_lines(text: &str) -> String {
-    let digest = Sha256::digest(text.replace("\r\n", "\n").as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn line_endings_do_not_change_the_checksum() {
-        assert_eq!(sha256_of_lines("a;\r\nb;\r\n"), sha256_of_lines("a;\nb;\n"));
-        assert_ne!(sha256_of_lines("a;"), sha256_of_lines("b;"));
-        // `printf 'abc' | sha256sum`
-        assert!(sha256_of_lines("abc").starts_with("ba7816bf8f01cfea"));
+/// The failure of a script that stopped a run; it may be that time was all that it wanted.
+pub fn unfinished(stop: Stop, path: &Path) -> Failure {
+    let path = path.display();
+    match stop {
+        Stop::Failed(failure) => failure,
+        Stop::Refused(_, error) => history::unavailable(error),
+        Stop::OutOfTime(blockers) => {
+            let failure = Failure::new(
+                "Function.OutOfTime",
+                format!(
+                    "failed to apply `{path}` in the time of one invocation, and rolled it back: \
+                     give the function a longer timeout, or run `bootstrap migrate` from your machine"
+                ),
+            );
+            match blockers {
+                Some(blockers) => failure.and(&format!("; blocked by {blockers}")),
+                None => failure,
+            }
+        }
     }
+}
+
+fn one(
+    session: &mut Session,
+    migration: &Migration,
+    steps: &Steps,
+    begun: Option<&Applied>,
+) -> Result<Value, Stop> {
+    let path = migration.up.path.display();
+    match begun {
+        Some(row) => log::info!("resuming {path} after {} statements", row.statements),
+        None => log::info!("applying {path}"),
+    }
+    let meaning = Meaning::Applies(migration);
+    let mut json = migration.to_json();
+    match apply::apply(session, &migration.up, steps, meaning, begun)? {
+        Some(took) => {
+            let ms = took.as_millis() as u64;
+            log::info!("applied {path} in {ms} ms");
+            json["ms"] = ms.into();
+        }
+        None => {
+            log::info!("{path} was applied by another run meanwhile");
+            json["by"] = "another run".into();
+        }
+    }
+    Ok(json)
+}
+
+/// What has run must not have changed since: the statements after it are counted from there.
+fn resumable(
+    migration: &Migration,
+    steps: &Steps,
+    row: &Applied,
+    allow: &[String],
+) -> Result<(), Failure> {
+    let allowed = format!("edited:{}", row.version);
+    let same = row.statements <= steps.statements.len()
+        && steps.sha256_until(&migration.up, row.statements) == row.sha256;
+    if same || (allow.contains(&allowed) && row.statements <= steps.statements.len()) {
+        return Ok(());
+    }
+    let path = migration.up.path.display();
+    let message = format!(
+        "failed to resume `{path}`: it was edited in its first {} statements, which have already \
+         run; put them back, or send \"allow\":[\"{allowed}\"]",
+        row.statements
+    );
+    Err(Failure::new("Function.MigrationsDiffer", message))
+}
+
+/// Whether a file that goes step by step has done a step in this run.
+fn has_come_further(
+    session: &mut Session,
+    migration: &Migration,
+    begun: Option<&Applied>,
+) -> Result<bool, Failure> {
+    let rows = history::applied(session)?;
+    let row = rows.iter().find(|row| migration.version.same(&row.version));
+    let before = begun.map_or(0, |row| row.statements);
+    Ok(row.is_some_and(|row| row.statements > before))
+}
+
+/// Whoever invokes again while a run is under way (the AWS CLI does after a minute) wants to know
+/// what that run has done.
+fn by_the_run_that_was_waited_for(session: &Session, status: &Status) -> Vec<Value> {
+    let Some(run) = session.waited_for.as_deref().filter(|run| !run.is_empty()) else {
+        return Vec::new();
+    };
+    let rows = status.applied.iter().filter(|row| row.run == run);
+    rows.map(|row| json!({"version": row.version, "name": row.name, "ms": row.ms, "by": run}))
+        .collect()
 }

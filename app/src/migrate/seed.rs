@@ -1,6 +1,12 @@
 //! Fills an empty database from `seed.sql`; leaves any other alone.
 
-use super::{files, lock::Locked, run::SqlFile, status};
+use super::apply::{self, Meaning};
+use super::files;
+use super::history;
+use super::run;
+use super::session::Session;
+use super::status::Status;
+use super::steps::Steps;
 use crate::database::describe;
 use crate::{App, Failure, Invocation};
 use postgres::Client;
@@ -19,21 +25,32 @@ const TABLES: &str = "
 /// # Errors
 /// `Function.MigrationsPending`; `Function.MigrationFailed`, nothing being applied.
 pub fn seed(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
-    let path = app.settings.migrations_dir.join(files::SEED);
-    let file = SqlFile::read(path)?;
-    let connection = app.database.connection(invocation)?;
-    let mut client = Locked::acquire(connection, invocation)?;
-    let pending = status::compare(app, &mut client)?.pending.len();
-    if pending > 0 {
-        let message = format!("failed to seed: {pending} migrations are pending, apply them first");
-        return Err(Failure::new("Function.MigrationsPending", message));
+    let script = files::seed(&app.settings.migrations_dir)?;
+    let steps = Steps::of(&script)?;
+    let files = files::migrations(&app.settings.migrations_dir)?;
+    let mut session = Session::open(app, invocation)?;
+    let status = Status::of(files, history::applied(&mut session)?);
+    if !status.pending.is_empty() {
+        return Err(status.is_pending("failed to seed, as the migrations come first"));
     }
-    if let Some(table) = filled_table(&mut client)? {
+    if let Some(table) = filled_table(&mut session)? {
         let reason = format!("table {table} holds rows");
         return Ok(json!({"seeded": false, "reason": reason}));
     }
-    let took = file.run(&mut client, |_, _| Ok(()))?;
-    Ok(json!({"seeded": true, "ms": took.as_millis() as u64}))
+    let took = apply::apply(&mut session, &script, &steps, Meaning::None, None)
+        .map_err(|stop| run::unfinished(stop, &script.path))?;
+    Ok(json!({"seeded": true, "ms": took.unwrap_or_default().as_millis() as u64}))
+}
+
+/// The same where there is a seed file; null where there is none.
+///
+/// # Errors
+/// As `seed`.
+pub fn seed_if_there(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
+    match app.settings.migrations_dir.join(files::SEED).exists() {
+        true => seed(app, invocation),
+        false => Ok(Value::Null),
+    }
 }
 
 fn filled_table(client: &mut Client) -> Result<Option<String>, Failure> {

@@ -1,7 +1,7 @@
 //! `/`: the database's tables with their sizes, and the state of the migrations.
 
 use super::{render, style};
-use crate::database::describe;
+use crate::database::{Purpose, describe};
 use crate::http::Response;
 use crate::migrate::status::{self, Status};
 use crate::{App, Failure, Invocation};
@@ -50,7 +50,7 @@ struct Table {
 /// # Errors
 /// Those of connecting and reading.
 pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
-    let mut client = app.database.connection(invocation)?;
+    let mut client = app.database.connection(invocation, Purpose::Pages)?;
     let (database, size, server_version) = database(&mut client).map_err(unreadable)?;
     let tables = tables(&mut client).map_err(unreadable)?;
     let status = status::compare(app, &mut client)?;
