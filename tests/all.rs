@@ -18,6 +18,7 @@ mod emulator;
 mod environments;
 mod image;
 mod invoke;
+mod lexer;
 mod load;
 mod migrate;
 mod private_postgres;

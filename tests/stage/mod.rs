@@ -3,6 +3,7 @@
 mod cluster;
 mod database;
 mod local;
+mod pgbouncer;
 mod program;
 pub mod proxy;
 mod runtime_api;
@@ -10,6 +11,7 @@ mod runtime_api;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, Options, free_port, resident_kb, state};
+pub use pgbouncer::PgBouncer;
 pub use program::{
     Program, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool, tool_on_path,
 };

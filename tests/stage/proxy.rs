@@ -4,12 +4,19 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::thread;
 
 /// What the proxy does to the bytes on their way to the server.
 pub enum Fault {
     /// Passes bytes that hold these words on, and cuts the connection before they are answered.
     CutAfter(&'static str),
+    /// Passes so many pieces on, and then cuts the connection on both sides.
+    CutAt(usize),
+    /// Tells when it has passed so many pieces on.
+    TellAt(usize, Sender<()>),
+    /// Tells of every piece.
+    TellAll(Sender<()>),
     /// Passes nothing on once it was told to be mute, and closes nothing either.
     Mute(Arc<AtomicBool>),
 }
@@ -35,9 +42,23 @@ pub fn start(server: u16, fault: Fault) -> u16 {
 
 fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: bool) {
     let mut bytes = [0; 64 * 1024];
+    let mut passed = 0;
     while let Ok(length @ 1..) = from.read(&mut bytes) {
         let sent = &bytes[..length];
+        passed += 1;
         match fault {
+            Fault::CutAt(point) if passed > *point => {
+                let _ = from.shutdown(Shutdown::Both);
+                break;
+            }
+            Fault::TellAt(point, told) if passed == *point => {
+                let _ = to.write_all(sent);
+                let _ = told.send(());
+            }
+            Fault::TellAll(told) => {
+                let _ = to.write_all(sent);
+                let _ = told.send(());
+            }
             Fault::Mute(mute) if !born_mute && mute.load(Ordering::Relaxed) => {}
             Fault::CutAfter(words) if holds(sent, words) => {
                 let _ = from.shutdown(Shutdown::Both);

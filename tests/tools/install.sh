@@ -58,7 +58,7 @@ if ! installed cargo-lambda; then
     cp tests/tools/cargo-lambda.txt "$tools/"
 fi
 
-for program in valgrind strace; do
+for program in valgrind strace pgbouncer; do
     if ! command -v "$program" >/dev/null; then
         # shellcheck disable=SC2015
         [ "$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends "$program" >&2 ||

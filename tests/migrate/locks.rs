@@ -1,0 +1,136 @@
+//! Locks that others hold, and other runs.
+
+use super::{MIGRATE, files, local, versions};
+use crate::stage::{Database, Local, wait_for};
+use postgres::Client;
+use std::thread;
+
+/// A session that holds a lock on a table `a`.
+fn holder(database: &Database) -> Client {
+    let mut other = database.client();
+    other
+        .batch_execute("create table a (id int); create table b (id int)")
+        .expect("it may");
+    other.batch_execute("begin; lock table a").expect("it may");
+    other
+}
+
+#[test]
+fn a_lock_that_is_released_soon_costs_another_attempt_of_the_whole_file() {
+    let database = Database::new();
+    let mut other = holder(&database);
+    let dir = files(&[("1_a.sql", "create table c (); alter table a add name text")]);
+    let local = local(&database, dir.path());
+    thread::scope(|scope| {
+        let run = scope.spawn(|| local.invoke("migrations", MIGRATE));
+        wait_for("the second attempt", || {
+            local.log().contains("trying").then_some(())
+        });
+        assert!(!database.has("c"), "the first attempt is rolled back");
+        other.batch_execute("commit").expect("it may");
+        let reply = run.join().expect("no panic").expect("it applies");
+        assert_eq!(versions(&reply["applied"]), ["1"]);
+    });
+    assert!(database.has("c"));
+}
+
+#[test]
+fn a_lock_that_is_not_released_ends_the_run_and_names_who_holds_it() {
+    let database = Database::new();
+    let mut other = holder(&database);
+    other
+        .batch_execute("set application_name = 'a slow report'")
+        .expect("it may");
+    let dir = files(&[("1_a.sql", "create table c (); alter table a add name text")]);
+    let local = Local::with(&database)
+        .migrations(dir.path())
+        .args(["--timeout", "12"])
+        .start();
+    let error = local.invoke("migrations", MIGRATE).expect_err("it fails");
+    let message = error["errorMessage"].as_str().expect("it is text");
+    for words in ["blocked by pid", "'a slow report'", "idle in transaction"] {
+        assert!(message.contains(words), "no {words:?} in {message}");
+    }
+    assert!(!database.has("c"));
+}
+
+#[test]
+fn a_deadlock_costs_another_attempt() {
+    let database = Database::new();
+    let mut other = holder(&database);
+    other
+        .batch_execute("commit; begin; lock table b")
+        .expect("it may");
+    let dir = files(&[("1_a.sql", "lock table a; lock table b; create table c ()")]);
+    let local = local(&database, dir.path());
+    thread::scope(|scope| {
+        let run = scope.spawn(|| local.invoke("migrations", MIGRATE));
+        let waits =
+            "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'b'::regclass";
+        wait_for("the run to wait for b", || {
+            let row = database.client().query_one(waits, &[]);
+            row.expect("it is readable").get::<_, bool>(0).then_some(())
+        });
+        // Whoever is the victim, the run ends well.
+        let _ = other.batch_execute("lock table a");
+        other.batch_execute("rollback").expect("it may");
+        run.join().expect("no panic").expect("it applies");
+    });
+    assert!(database.has("c"));
+}
+
+#[test]
+fn a_second_invocation_waits_and_reports_what_the_first_has_done() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "create table a ()"),
+        ("2_slow.sql", "select pg_sleep(1.5); create table b ()"),
+    ]);
+    let (first, second) = (local(&database, dir.path()), local(&database, dir.path()));
+    thread::scope(|scope| {
+        let run = scope.spawn(|| first.invoke("migrations", MIGRATE));
+        wait_for("the first run to be under way", || {
+            first.log().contains("2_slow.sql").then_some(())
+        });
+        let reply = second.invoke("migrations", MIGRATE).expect("it waits");
+        assert_eq!(versions(&reply["applied"]), ["1", "2"], "{reply}");
+        let log = first.log();
+        let by = reply["applied"][0]["by"]
+            .as_str()
+            .expect("it is the other's");
+        assert!(
+            log.contains(by),
+            "{by} is the first one's request id: {log}"
+        );
+        run.join().expect("no panic").expect("it applies");
+    });
+}
+
+#[test]
+fn a_concurrent_index_does_not_deadlock_with_a_second_run_that_waits() {
+    let database = Database::new();
+    let mut other = holder(&database);
+    let dir = files(&[("1_a.sql", "create index concurrently a_id on a (id)")]);
+    let (first, second) = (local(&database, dir.path()), local(&database, dir.path()));
+    thread::scope(|scope| {
+        let run = scope.spawn(|| first.invoke("migrations", MIGRATE));
+        wait_for("the index to be begun", || {
+            first.log().contains("applying").then_some(())
+        });
+        let waiter = scope.spawn(|| second.invoke("migrations", MIGRATE));
+        wait_for("the second run to wait", || {
+            second.log().contains("waiting for another").then_some(())
+        });
+        // The server looks for deadlocks after a second; both have waited for longer.
+        let waited = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
+                      AND query ILIKE 'create index%' AND now() - query_start > '1.5 s'";
+        wait_for("a deadlock to have been found", || {
+            let row = database.client().query_one(waited, &[]);
+            row.expect("it is readable").get::<_, bool>(0).then_some(())
+        });
+        other.batch_execute("commit").expect("it may");
+        run.join().expect("no panic").expect("it applies");
+        let reply = waiter.join().expect("no panic").expect("it waits");
+        assert_eq!(versions(&reply["applied"]), ["1"]);
+    });
+}

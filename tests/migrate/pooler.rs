@@ -1,0 +1,125 @@
+//! Migrations behind PgBouncer in transaction mode, where a session is nobody's own.
+
+use super::{MIGRATE, check_fails, files, versions};
+use crate::stage::{Cluster, Database, Local, PgBouncer, bootstrap};
+use postgres::{Client, NoTls};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+
+fn run(url: &str, dir: &Path) -> Output {
+    Command::new(bootstrap())
+        .args(["migrate", MIGRATE])
+        .env("DATABASE_URL", url)
+        .env("MIGRATIONS_DIR", dir)
+        .output()
+        .expect("it runs")
+}
+
+/// Ten runs at once: each file is applied once, and nobody fails.
+fn ten_at_once(url: &str) {
+    let texts: Vec<(String, String)> = (1..=8)
+        .map(|version| {
+            let text = format!("create table t{version} (); select pg_sleep(0.02)");
+            (format!("{version}_t.sql"), text)
+        })
+        .collect();
+    let texts: Vec<(&str, &str)> = texts
+        .iter()
+        .map(|(name, text)| (&**name, &**text))
+        .collect();
+    let dir = files(&texts);
+    let outputs: Vec<Output> = thread::scope(|scope| {
+        let runs: Vec<_> = (0..10)
+            .map(|_| scope.spawn(|| run(url, dir.path())))
+            .collect();
+        runs.into_iter()
+            .map(|run| run.join().expect("no panic"))
+            .collect()
+    });
+    let mut applied = 0;
+    for output in &outputs {
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{log}");
+        applied += log.matches("INFO applied ").count();
+    }
+    assert_eq!(applied, 8, "each file once");
+}
+
+#[test]
+fn ten_runs_at_once_apply_each_file_once() {
+    ten_at_once(&Database::new().url());
+}
+
+#[test]
+fn ten_runs_at_once_behind_a_pooler_apply_each_file_once() {
+    let database = Database::new();
+    let pgbouncer = PgBouncer::start(&database, "");
+    ten_at_once(&database.url_at(pgbouncer.port()));
+}
+
+#[test]
+fn a_pooler_that_swallows_our_settings_is_found_out_too() {
+    let database = Database::new();
+    let pgbouncer = PgBouncer::start(&database, "ignore_startup_parameters=options");
+    ten_at_once(&database.url_at(pgbouncer.port()));
+}
+
+#[test]
+fn what_a_file_sets_and_what_we_lock_does_not_reach_the_poolers_other_clients() {
+    let database = Database::new();
+    let pgbouncer = PgBouncer::start(&database, "default_pool_size=1");
+    let url = database.url_at(pgbouncer.port());
+    let text = "select set_config('search_path', '', false); set lock_timeout = '1 h';\n\
+                create table public.a (id int);\ncopy public.a from stdin;\n1\n\\.\n";
+    let dir = files(&[("1_a.sql", text), ("2_b.sql", "create table b ()")]);
+    let output = run(&url, dir.path());
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut other = Client::connect(&url, NoTls).expect("the pooler takes connections");
+    let query = "SELECT current_setting('search_path') || ' ' || current_setting('lock_timeout')
+        || ' ' || current_setting('statement_timeout')";
+    let said = other.simple_query(query).expect("it is readable");
+    let said = said.iter().find_map(|message| match message {
+        postgres::SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    assert_eq!(said, Some("\"$user\", public 0 0"));
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+                 AND database = (SELECT oid FROM pg_database WHERE datname = $1)";
+    let row = Cluster::get().admin().query_one(locks, &[&database.name()]);
+    assert_eq!(row.expect("it is readable").get::<_, i64>(0), 0);
+}
+
+#[test]
+fn a_file_that_needs_its_own_session_is_refused_with_what_to_set() {
+    let database = Database::new();
+    let pgbouncer = PgBouncer::start(&database, "");
+    let dir = files(&[
+        ("1_a.sql", "create table a (id int)"),
+        ("2_b.sql", "create index concurrently a_id on a (id)"),
+    ]);
+    let url = database.url_at(pgbouncer.port());
+    let local = Local::with(&database)
+        .migrations(dir.path())
+        .env("DATABASE_URL", &url)
+        .start();
+    check_fails(
+        &local,
+        "Function.PoolerInTheWay",
+        &["2_b.sql", "DATABASE_URL of the server itself"],
+    );
+    assert!(database.has("a") && !database.has("a_id"));
+    let output = run(&database.url(), dir.path());
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let reply = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let reply: serde_json::Value = reply;
+    assert_eq!(versions(&reply["applied"]), ["2"]);
+}
