@@ -32,6 +32,8 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = $(REMAP)
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
 .DEFAULT_GOAL := help
+# The names of actions, and no files.
+.PHONY: migrate status rollback seed
 .PHONY: help run test bench check conformance image order shipped triple peers tools clean
 
 help: ## list the commands
@@ -53,10 +55,19 @@ bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--he
 	cargo build --locked --profile bench --package tests --bin bench
 	@BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) target/release/bench $(ARGS)
 
-check: ## format, lints and documentation, all without a warning
+check: ## format, lints, documentation and migrations, all without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
+	tests/tools/squawk.sh
+
+migrate: ## apply migrations/ to the database of DATABASE_URL
+status: ## say what is applied there, and what is pending
+rollback: ## take its newest migration back with its .down.sql
+seed: ## fill it from migrations/seed.sql when it is empty
+migrate status rollback seed:
+	@cargo build --quiet --locked --package bootstrap
+	@target/debug/bootstrap migrate '{"action":"$@"}'
 
 conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge another runtime: BOOTSTRAP=/path
 ifdef BOOTSTRAP
