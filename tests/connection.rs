@@ -59,6 +59,55 @@ fn a_missing_database_fails_at_once() {
 }
 
 #[test]
+fn a_database_that_wakes_up_is_waited_for_with_a_line_for_each_attempt() {
+    let says = [
+        ("XX000", "Couldn't connect to compute node"),
+        ("57P03", "the database system is starting up"),
+    ];
+    for (code, words) in says {
+        let database = Database::new();
+        let port = proxy::start(database.port(), Fault::Refuse(3.into(), code, words));
+        let local = Local::with(&database)
+            .env("DATABASE_URL", &database.url_at(port))
+            .start();
+        local
+            .invoke("migrations", STATUS)
+            .expect("it is awake in the end");
+        let waited = format!("waiting for Postgres: ERROR: {words}");
+        assert_eq!(local.log().matches(&waited).count(), 3, "{}", local.log());
+    }
+}
+
+#[test]
+fn what_does_not_pass_fails_at_once_with_what_to_do() {
+    let check = |code, words, advice: &str| {
+        let database = Database::new();
+        let port = proxy::start(database.port(), Fault::Refuse(1.into(), code, words));
+        check_fails_at_once(&database.url_at(port), advice);
+    };
+    check(
+        "XX000",
+        "Control plane request failed: endpoint is disabled",
+        "Neon's console",
+    );
+    check(
+        "XX000",
+        "connection is insecure (try using `sslmode=require`)",
+        "add sslmode=require",
+    );
+    check(
+        "28P01",
+        "password authentication failed for user \"u\"",
+        "check the user and the password",
+    );
+    check(
+        "3D000",
+        "database \"d\" does not exist",
+        "\"action\":\"create\"",
+    );
+}
+
+#[test]
 fn a_silent_server_fails_before_the_deadline() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = silent.local_addr().expect("it is bound").port();

@@ -111,7 +111,8 @@ impl Database {
             };
             let cause = describe(error);
             if !transient::is_transient(error) || started.elapsed() + pause >= limit {
-                return Err(unavailable(&self.settings, cause));
+                let advice = transient::advice(error);
+                return Err(unavailable(&self.settings, cause).and(advice));
             }
             drop(attempt);
             log::info!("waiting for Postgres: {cause}");

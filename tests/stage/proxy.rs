@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
 
@@ -11,6 +11,9 @@ use std::thread;
 pub enum Fault {
     /// Passes bytes that hold these words on, and cuts the connection before they are answered.
     CutAfter(&'static str),
+    /// Refuses so many connections with an SQLSTATE and these words, as Neon's proxy and a server
+    /// that starts up do.
+    Refuse(AtomicUsize, &'static str, &'static str),
     /// Passes so many pieces on, and then cuts the connection on both sides.
     CutAt(usize),
     /// Tells when it has passed so many pieces on.
@@ -28,6 +31,9 @@ pub fn start(server: u16, fault: Fault) -> u16 {
     let fault = Arc::new(fault);
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
+            if refuse(&client, &fault) {
+                continue;
+            }
             let server = TcpStream::connect(("127.0.0.1", server)).expect("Postgres listens");
             let (client_out, server_out) = (clone(&client), clone(&server));
             let fault = Arc::clone(&fault);
@@ -38,6 +44,24 @@ pub fn start(server: u16, fault: Fault) -> u16 {
         }
     });
     port
+}
+
+/// Answers the startup packet with an error ("Message Formats", PostgreSQL's manual).
+fn refuse(mut client: &TcpStream, fault: &Fault) -> bool {
+    let Fault::Refuse(left, code, words) = fault else {
+        return false;
+    };
+    let counted = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(1)
+    });
+    if counted.is_err() {
+        return false;
+    }
+    let fields = format!("SERROR\0VERROR\0C{code}\0M{words}\0\0");
+    let length = u32::try_from(fields.len() + 4).expect("it is short");
+    let _ = client.read(&mut [0; 1024]);
+    let _ = client.write_all(&[b"E", &length.to_be_bytes()[..], fields.as_bytes()].concat());
+    true
 }
 
 fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: bool) {

@@ -1,4 +1,4 @@
-//! Which failures to connect pass by themselves. Pure.
+//! Which failures to connect pass by themselves, and what a person can do about the others. Pure.
 //!
 //! Neon's proxy gives every error the same SQLSTATE, so its words decide
 //! (`proxy/src/compute`, `proxy/src/control_plane` of neondatabase/neon).
@@ -25,6 +25,29 @@ pub fn is_transient(error: &postgres::Error) -> bool {
             || *error.code() == SqlState::TOO_MANY_CONNECTIONS
             || passes(error.message())
     })
+}
+
+/// What to do about a failure that stays, where its words do not say it.
+pub fn advice(error: &postgres::Error) -> &'static str {
+    let Some(error) = error.as_db_error() else {
+        return "";
+    };
+    match error.code() {
+        &SqlState::INVALID_CATALOG_NAME => {
+            "; {\"action\":\"create\"} creates it, where the user may"
+        }
+        &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "; check the user and the password of DATABASE_URL, or DB_USER and DB_PASS"
+        }
+        _ if error.message().contains("connection is insecure") => {
+            "; add sslmode=require to DATABASE_URL"
+        }
+        _ if error.message().contains("Endpoint ID is not specified") => {
+            "; use the host that Neon shows, ep-….neon.tech"
+        }
+        _ if error.message().contains("endpoint is disabled") => "; enable it in Neon's console",
+        _ => "",
+    }
 }
 
 fn passes(message: &str) -> bool {
