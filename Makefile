@@ -78,7 +78,7 @@ image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… 
 clean: ## remove all that was built, and the private Postgres
 	cargo clean
 
-# What a start runs, for the linker (`bootstrap/build.rs`); after a change of compiler or libraries.
+# What a start runs and touches, for the linker (`bootstrap/build.rs`); after a change of compiler or libraries.
 order:
 	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 	: >bootstrap/startup-order.txt
@@ -88,7 +88,7 @@ order:
 		--package bootstrap --target-dir target/order --target aarch64-unknown-linux-musl
 	UNSTRIPPED=target/order/x86_64-unknown-linux-musl/release/bootstrap \
 	UNSTRIPPED_TOO=target/order/aarch64-unknown-linux-musl/release/bootstrap \
-		cargo test --package tests --locked -- --ignored the_functions_of_a_start
+		cargo test --package tests --locked -- --ignored the_symbols_of_a_start
 
 # The executable as it is shipped; `run` makes do with one that compiles faster.
 shipped: triple
