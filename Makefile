@@ -14,6 +14,7 @@ PORT      ?= 9000
 TRIPLE    = $$(cat target/triple)
 SHIPPED   = target/$(TRIPLE)/release/bootstrap
 FAULTY    = target/$(TRIPLE)/release/faulty
+ARM64     = target/aarch64-unknown-linux-musl/release/bootstrap
 LOCAL     = target/debug/local
 
 BUILD_FAULTY = cargo build --release --locked --package tests --bin faulty --target $(TRIPLE)
@@ -32,7 +33,7 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = $(REMAP)
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check conformance image order shipped triple peers tools clean
+.PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,10 +43,10 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 	@$(LOCAL) --port $(PORT) \
 		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}'
 
-test: shipped tools ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
+test: shipped tools arm64 ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
 	$(BUILD_FAULTY)
 	cargo build --locked --package local
-	BOOTSTRAP=$(SHIPPED) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
+	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
 
 bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--help
@@ -93,6 +94,12 @@ order:
 # The executable as it is shipped; `run` makes do with one that compiles faster.
 shipped: triple
 	cargo build --release --locked --package bootstrap --target $(TRIPLE)
+
+# The executable for arm64, which the tests run on any machine. Needs `tools`.
+arm64: tools
+	rustup target add aarch64-unknown-linux-musl
+	TARGET_CC=aarch64-linux-gnu-gcc cargo build --release --locked --package bootstrap \
+		--target aarch64-unknown-linux-musl
 
 # The static target that is shipped; where it cannot be had, or cannot run, the host's own.
 triple:

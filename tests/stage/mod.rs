@@ -11,7 +11,8 @@ pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, Options, free_port, resident_kb, state};
 pub use program::{
-    Program, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool, tool_on_path,
+    Program, arm64, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool,
+    tool_on_path,
 };
 pub use runtime_api::{RuntimeApi, USUAL};
 
