@@ -32,6 +32,10 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = $(REMAP)
 # Lambda refuses an image with attestations: BuildKit makes it an index of two.
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
+# The same sources, the same digest: BuildKit reads the variable, podman takes an option.
+export SOURCE_DATE_EPOCH = 0
+TIMESTAMP = $(if $(findstring podman,$(CONTAINER)),--timestamp 0)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
 
@@ -74,7 +78,7 @@ endif
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=…
 	$(CONTAINER) build --platform linux/$(ARCH) --build-arg BUILDPLATFORM=linux/$(HOST) \
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
-		--tag $(IMAGE) --file Dockerfile.al2023 .
+		$(TIMESTAMP) --tag $(IMAGE) --file Dockerfile.al2023 .
 
 clean: ## remove all that was built, and the private Postgres
 	cargo clean
