@@ -14,6 +14,7 @@ PORT      ?= 9000
 TRIPLE    = $$(cat target/triple)
 SHIPPED   = target/$(TRIPLE)/release/bootstrap
 FAULTY    = target/$(TRIPLE)/release/faulty
+ARM64     = target/aarch64-unknown-linux-musl/release/bootstrap
 LOCAL     = target/debug/local
 
 BUILD_FAULTY = cargo build --release --locked --package tests --bin faulty --target $(TRIPLE)
@@ -31,10 +32,14 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = $(REMAP)
 # Lambda refuses an image with attestations: BuildKit makes it an index of two.
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
+# The same sources, the same digest: BuildKit reads the variable, podman takes an option.
+export SOURCE_DATE_EPOCH = 0
+TIMESTAMP = $(if $(findstring podman,$(CONTAINER)),--timestamp 0)
+
 .DEFAULT_GOAL := help
 # The names of actions, and no files.
 .PHONY: migrate status rollback seed
-.PHONY: help run test bench check conformance image order shipped triple peers tools clean
+.PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,10 +49,10 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 	@$(LOCAL) --port $(PORT) \
 		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}'
 
-test: shipped tools ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
+test: shipped tools arm64 ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
 	$(BUILD_FAULTY)
 	cargo build --locked --package local
-	BOOTSTRAP=$(SHIPPED) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
+	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
 
 bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--help
@@ -84,12 +89,12 @@ endif
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=…
 	$(CONTAINER) build --platform linux/$(ARCH) --build-arg BUILDPLATFORM=linux/$(HOST) \
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
-		--tag $(IMAGE) --file Dockerfile.al2023 .
+		$(TIMESTAMP) --tag $(IMAGE) --file Dockerfile.al2023 .
 
 clean: ## remove all that was built, and the private Postgres
 	cargo clean
 
-# What a start runs, for the linker (`bootstrap/build.rs`); after a change of compiler or libraries.
+# What a start runs and touches, for the linker (`bootstrap/build.rs`); after a change of compiler or libraries.
 order:
 	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 	: >bootstrap/startup-order.txt
@@ -99,11 +104,17 @@ order:
 		--package bootstrap --target-dir target/order --target aarch64-unknown-linux-musl
 	UNSTRIPPED=target/order/x86_64-unknown-linux-musl/release/bootstrap \
 	UNSTRIPPED_TOO=target/order/aarch64-unknown-linux-musl/release/bootstrap \
-		cargo test --package tests --locked -- --ignored the_functions_of_a_start
+		cargo test --package tests --locked -- --ignored the_symbols_of_a_start
 
 # The executable as it is shipped; `run` makes do with one that compiles faster.
 shipped: triple
 	cargo build --release --locked --package bootstrap --target $(TRIPLE)
+
+# The executable for arm64, which the tests run on any machine. Needs `tools`.
+arm64: tools
+	rustup target add aarch64-unknown-linux-musl
+	TARGET_CC=aarch64-linux-gnu-gcc cargo build --release --locked --package bootstrap \
+		--target aarch64-unknown-linux-musl
 
 # The static target that is shipped; where it cannot be had, or cannot run, the host's own.
 triple:

@@ -7,6 +7,7 @@ mod stage;
 #[path = "bench/statistics.rs"]
 mod statistics;
 
+mod arm64;
 mod aws_cli;
 mod cargo_lambda;
 mod cold_start;

@@ -1,11 +1,16 @@
 //! The connection to Postgres: refused, lost, encrypted.
 
 use crate::stage::proxy::{self, Fault};
-use crate::stage::{Cluster, Database, Local, wait_for};
+use crate::stage::{
+    Cluster, Database, Local, Program, bootstrap, local, migrations, root, run, tool, wait_for,
+};
+use postgres::{Client, NoTls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -238,7 +243,7 @@ fn the_parts_name_the_database_with_the_environments_suffix() {
 
 #[test]
 fn tls_is_verified_against_ones_own_root_and_nothing_less() {
-    let authority = secure(&["localhost"]);
+    let authority = secure(&Cluster::get().url("postgres"), &["localhost"]);
     let database = Database::new();
     let url = database.url().replace("127.0.0.1", "localhost")
         + "?sslmode=require&channel_binding=require";
@@ -272,8 +277,49 @@ fn tls_is_verified_against_ones_own_root_and_nothing_less() {
     refused(&url, "/no/such/file.pem", "DB_SSLROOTCERT");
 }
 
-/// Gives the cluster a certificate for these names; the authority that signed it, as a file.
-fn secure(names: &[&str]) -> tempfile::NamedTempFile {
+#[test]
+fn direct_tls_is_spoken_with_a_server_that_has_it() {
+    let folder = tool("postgresql-18/bin");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut server = Program::start(
+        Command::new(local())
+            .env("PATH", format!("{}:{path}", folder.display()))
+            .args(["postgres", "--attached", "--dir"])
+            .arg(root().join("target/tests/postgres-18")),
+    );
+    let url = server.first_line();
+    let authority = secure(&url, &["localhost"]);
+    let url = url.replace("127.0.0.1", "localhost") + "?sslnegotiation=direct";
+    let mut status = Command::new(bootstrap());
+    status
+        .args(["migrate", STATUS])
+        .env("DATABASE_URL", &url)
+        .env("DB_SSLROOTCERT", authority.path())
+        .env("MIGRATIONS_DIR", migrations());
+    assert!(run(&mut status).contains("pending"));
+}
+
+#[test]
+fn direct_tls_asks_for_nothing_in_clear_and_names_postgres() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it is bound").port();
+    let url = format!("postgres://u@localhost:{port}/d?sslnegotiation=direct");
+    let _asking = Program::start(
+        Command::new(bootstrap())
+            .args(["migrate", STATUS])
+            .env("DATABASE_URL", url),
+    );
+    let mut hello = vec![0; 4096];
+    let (mut client, _) = listener.accept().expect("it connects");
+    let size = client.read(&mut hello).expect("it speaks first");
+    assert_eq!(hello[..2], [22, 3], "a TLS handshake");
+    let name = b"postgresql";
+    let named = hello[..size].windows(name.len()).any(|part| part == name);
+    assert!(named, "the server refuses a handshake without its name");
+}
+
+/// Gives a server a certificate for these names; the authority that signed it, as a file.
+fn secure(url: &str, names: &[&str]) -> tempfile::NamedTempFile {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("ring makes keys");
@@ -283,7 +329,8 @@ fn secure(names: &[&str]) -> tempfile::NamedTempFile {
     let server = CertificateParams::new(names).expect("the names are valid");
     let server = server.signed_by(&key, &authority).expect("it is complete");
 
-    let mut admin = Cluster::get().admin();
+    let connect = || Client::connect(url, NoTls).expect("it takes connections");
+    let mut admin = connect();
     let dir: String = admin
         .query_one("SHOW data_directory", &[])
         .expect("it may")
@@ -305,11 +352,7 @@ fn secure(names: &[&str]) -> tempfile::NamedTempFile {
         .batch_execute("SELECT pg_reload_conf()")
         .expect("the administrator may");
     wait_for("Postgres to take TLS", || {
-        let on: String = Cluster::get()
-            .admin()
-            .query_one("SHOW ssl", &[])
-            .expect("it may")
-            .get(0);
+        let on: String = connect().query_one("SHOW ssl", &[]).expect("it may").get(0);
         (on == "on").then_some(())
     });
     let file = tempfile::NamedTempFile::new().expect("there is room");

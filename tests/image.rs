@@ -1,7 +1,7 @@
 //! `make image`, and the image as Lambda runs it: read-only, as a stranger, without rights.
 
 use crate::emulator::{Emulator, get};
-use crate::stage::{Database, root, run, said, tool};
+use crate::stage::{Database, bootstrap, root, run, said, tool};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 const IMAGE: &str = "plain-lambda-test";
+const SCRATCH: &str = "plain-lambda-test-scratch";
 const BASE: &str = "public.ecr.aws/lambda/provided:al2023";
 
 /// Lambda's `sbx_user1051`.
@@ -68,18 +69,21 @@ fn lambda(database: &Database, more: &[&str]) -> Command {
 /// Builds the image; once.
 fn image() -> &'static str {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut make = prepared(Command::new("make"), "build.conf");
-        make.arg("image")
-            .arg(format!("CONTAINER={}", engine()))
-            .arg(format!("IMAGE={IMAGE}"));
-        run(make.current_dir(root()));
-    });
+    BUILT.get_or_init(|| build(IMAGE, BASE));
     IMAGE
 }
 
-/// The paths of all files and folders of an image.
-fn files(image: &str) -> BTreeSet<String> {
+fn build(image: &str, base: &str) {
+    let mut make = prepared(Command::new("make"), "build.conf");
+    make.arg("image")
+        .arg(format!("CONTAINER={}", engine()))
+        .arg(format!("IMAGE={image}"))
+        .arg(format!("BASE={base}"));
+    run(make.current_dir(root()));
+}
+
+/// What `tar` says of the files and folders of an image.
+fn tar(image: &str, arguments: &[&str]) -> Vec<u8> {
     let id = run(&mut container(&["create", image, "-"]));
     let id = id.trim();
     let mut export = container(&["export", id])
@@ -87,9 +91,17 @@ fn files(image: &str) -> BTreeSet<String> {
         .spawn()
         .expect("it starts");
     let archive = export.stdout.take().expect("it is piped");
-    let listed = run(Command::new("tar").arg("-t").stdin(archive));
+    let output = Command::new("tar").args(arguments).stdin(archive).output();
+    let output = output.expect("it starts");
+    assert!(output.status.success(), "{}", said(&output));
     assert!(export.wait().expect("it ends").success());
     run(&mut container(&["rm", id]));
+    output.stdout
+}
+
+/// The paths of all files and folders of an image.
+fn files(image: &str) -> BTreeSet<String> {
+    let listed = String::from_utf8(tar(image, &["-t"])).expect("paths are UTF-8");
     listed
         .lines()
         .map(|path| path.trim_end_matches('/').to_string())
@@ -150,9 +162,48 @@ fn the_image_starts_the_executable_as_the_web_function() {
 }
 
 #[test]
+fn the_same_sources_make_the_same_image() {
+    // With Docker the builder has a compiler of its own for the few C files, perhaps another.
+    if engine() == "podman" {
+        let built = tar(image(), &["-x", "--to-stdout", "var/runtime/bootstrap"]);
+        let shipped = fs::read(bootstrap()).expect("it is built");
+        assert!(built == shipped, "`make shipped` makes another executable");
+    }
+    let listed = tar(image(), &["-t", "--verbose", "--full-time", "--utc"]);
+    let listed = String::from_utf8(listed).expect("paths are UTF-8");
+    let ours = ["var/runtime/bootstrap", "var/task/migrations/"];
+    let ours = listed
+        .lines()
+        .filter(|line| ours.iter().any(|path| line.contains(path)));
+    assert!(ours.clone().count() > 3, "{listed}");
+    for line in ours {
+        assert!(line.contains(" 1970-01-01 00:00:00 "), "{line}");
+    }
+    let created = run(&mut container(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{.Created}}",
+        image(),
+    ]));
+    assert!(created.starts_with("1970-01-01"), "{created}");
+}
+
+#[test]
 fn the_image_answers_as_the_web_function() {
+    check_answers(image());
+}
+
+#[test]
+fn the_image_needs_no_base() {
+    build(SCRATCH, "scratch");
+    check_answers(SCRATCH);
+}
+
+/// Has an image handle one event as the web function, with a database.
+fn check_answers(image: &str) {
     let database = Database::new();
-    let mut command = lambda(&database, &[image()]);
+    let mut command = lambda(&database, &[image]);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -10,21 +10,23 @@ use app::{Failure, Invocation, Reply};
 use std::fmt;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use ureq::http::{HeaderValue, Response, StatusCode};
+use ureq::http::{HeaderName, HeaderValue, Response, StatusCode};
 use ureq::{Agent, Body};
 
-const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
-const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
-const DEADLINE_MS: &str = "lambda-runtime-deadline-ms";
-const FUNCTION_ARN: &str = "lambda-runtime-invoked-function-arn";
-const TRACE_ID: &str = "lambda-runtime-trace-id";
-const CLIENT_CONTEXT: &str = "lambda-runtime-client-context";
-const COGNITO_IDENTITY: &str = "lambda-runtime-cognito-identity";
-const TENANT_ID: &str = "lambda-runtime-aws-tenant-id";
-const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
-const ERROR_CAUSE: &str = "lambda-runtime-function-xray-error-cause";
-const EXTENSION_NAME: &str = "lambda-extension-name";
-const EXTENSION_ID: &str = "lambda-extension-identifier";
+// Checked when they are compiled: a text would be checked at every look-up, for 600 instructions.
+static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+static INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
+static DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+static FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+static TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+static COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+static TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
+static ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+static ERROR_CAUSE: HeaderName =
+    HeaderName::from_static("lambda-runtime-function-xray-error-cause");
+static EXTENSION_NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
+static EXTENSION_ID: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 
 /// What the answer to a POST may take, and each part of it. It only crosses the machine, and nothing
 /// is frozen before it has come.
@@ -136,11 +138,11 @@ impl Api {
         let (response, body) = self
             .send(
                 "/2020-01-01/extension/register",
-                &[(EXTENSION_NAME, name)],
+                &[(&EXTENSION_NAME, name)],
                 br#"{"events":[]}"#,
             )
             .map_err(|cause| cause.context(what))?;
-        match response.headers().get(EXTENSION_ID) {
+        match response.headers().get(&EXTENSION_ID) {
             Some(id) if response.status().is_success() => Ok(id.clone()),
             _ => Err(Fatal::new(refusal(response.status(), &body)).context(what)),
         }
@@ -150,16 +152,16 @@ impl Api {
     pub fn await_shutdown(&self, extension: HeaderValue) {
         let _ = self.wait_for(
             "/2020-01-01/extension/event/next",
-            &[(EXTENSION_ID, extension)],
+            &[(&EXTENSION_ID, extension)],
         );
     }
 
     fn receive(&self, response: &Response<Body>, event: Vec<u8>) -> Result<Received<'_>, Fatal> {
-        let Some(request_id) = header(response, REQUEST_ID) else {
+        let Some(request_id) = header(response, &REQUEST_ID) else {
             let message = "failed to get the next invocation: it came without a request id";
             return Err(Fatal::new(message.to_string()));
         };
-        let deadline = header(response, DEADLINE_MS)
+        let deadline = header(response, &DEADLINE_MS)
             .and_then(|millis| millis.parse().ok())
             .map(|millis| UNIX_EPOCH + Duration::from_millis(millis))
             // cargo-lambda's deadlines are in 1970.
@@ -168,13 +170,13 @@ impl Api {
             event,
             request_id,
             deadline,
-            function_arn: header(response, FUNCTION_ARN),
-            trace_id: header(response, TRACE_ID),
-            client_context: header(response, CLIENT_CONTEXT),
-            cognito_identity: header(response, COGNITO_IDENTITY),
-            tenant_id: header(response, TENANT_ID),
+            function_arn: header(response, &FUNCTION_ARN),
+            trace_id: header(response, &TRACE_ID),
+            client_context: header(response, &CLIENT_CONTEXT),
+            cognito_identity: header(response, &COGNITO_IDENTITY),
+            tenant_id: header(response, &TENANT_ID),
         };
-        let invocation_id = response.headers().get(INVOCATION_ID);
+        let invocation_id = response.headers().get(&INVOCATION_ID);
         Ok(Received {
             api: self,
             invocation,
@@ -187,7 +189,7 @@ impl Api {
     fn wait_for(
         &self,
         path: &str,
-        headers: &[(&str, HeaderValue)],
+        headers: &[(&HeaderName, HeaderValue)],
     ) -> Result<(Response<Body>, Vec<u8>), Fatal> {
         let get = || -> Result<_, ureq::Error> {
             let mut request = self.agent.get(format!("{}{path}", self.base));
@@ -216,7 +218,7 @@ impl Api {
     fn send(
         &self,
         path: &str,
-        headers: &[(&str, HeaderValue)],
+        headers: &[(&HeaderName, HeaderValue)],
         body: &[u8],
     ) -> Result<(Response<Body>, Vec<u8>), Fatal> {
         let post = || -> Result<_, ureq::Error> {
@@ -246,9 +248,9 @@ impl Api {
     ) -> Result<(), Fatal> {
         let error_type = report::error_type(failure.kind());
         let value = |text: &str| HeaderValue::from_str(text).expect("the report is ASCII");
-        let mut headers = vec![(ERROR_TYPE, value(error_type))];
-        headers.extend(report::cause(failure).map(|cause| (ERROR_CAUSE, value(&cause))));
-        headers.extend(invocation_id.map(|id| (INVOCATION_ID, id)));
+        let mut headers = vec![(&ERROR_TYPE, value(error_type))];
+        headers.extend(report::cause(failure).map(|cause| (&ERROR_CAUSE, value(&cause))));
+        headers.extend(invocation_id.map(|id| (&INVOCATION_ID, id)));
         self.answer(path, &headers, &report::body(failure))
     }
 
@@ -264,7 +266,7 @@ impl Api {
     fn answer(
         &self,
         path: &str,
-        headers: &[(&str, HeaderValue)],
+        headers: &[(&HeaderName, HeaderValue)],
         body: &[u8],
     ) -> Result<(), Fatal> {
         let what = format!("failed to post `{path}`");
@@ -308,7 +310,7 @@ impl Received<'_> {
         let path = self.path("response");
         let headers: Vec<_> = self
             .invocation_id
-            .map(|id| (INVOCATION_ID, id))
+            .map(|id| (&INVOCATION_ID, id))
             .into_iter()
             .collect();
         self.api.answer(&path, &headers, &reply.body)
@@ -359,7 +361,7 @@ impl fmt::Display for Fatal {
 }
 
 /// A header's value; empty is absent, because Lambda Managed Instances sends empty ones.
-fn header(response: &Response<Body>, name: &str) -> Option<String> {
+fn header(response: &Response<Body>, name: &HeaderName) -> Option<String> {
     let value = response.headers().get(name)?.as_bytes();
     let value = String::from_utf8_lossy(value).into_owned();
     Some(value).filter(|value| !value.is_empty())

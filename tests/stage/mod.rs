@@ -13,7 +13,8 @@ pub use database::Database;
 pub use local::{Local, Options, free_port, resident_kb, state};
 pub use pgbouncer::PgBouncer;
 pub use program::{
-    Program, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool, tool_on_path,
+    Program, arm64, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool,
+    tool_on_path,
 };
 pub use runtime_api::{RuntimeApi, USUAL};
 

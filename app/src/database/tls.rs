@@ -28,11 +28,13 @@ pub fn connector(own: Option<&Path>) -> Result<MakeRustlsConnect, Failure> {
             Failure::new("Function.InvalidSettings", message).because(cause)
         })?;
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()
         .expect("ring supports every default protocol version")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    // Postgres's own name, as libpq says it since 17: direct TLS is refused without it.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
 

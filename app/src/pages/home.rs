@@ -6,7 +6,7 @@ use crate::http::Response;
 use crate::migrate::status::{self, Status};
 use crate::{App, Failure, Invocation};
 use askama::Template;
-use postgres::{Client, Row};
+use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 /// The largest first. A view stores nothing; Postgres estimates the rows when it analyses.
 const TABLES: &str = "
@@ -41,7 +41,7 @@ struct Home {
 struct Table {
     name: String,
     kind: String,
-    rows: Option<i64>,
+    rows: Option<String>,
     size: Option<String>,
 }
 
@@ -51,8 +51,7 @@ struct Table {
 /// Those of connecting and reading.
 pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
     let mut client = app.database.connection(invocation, Purpose::Pages)?;
-    let (database, size, server_version) = database(&mut client).map_err(unreadable)?;
-    let tables = tables(&mut client).map_err(unreadable)?;
+    let ([database, size, server_version], tables) = read(&mut client).map_err(unreadable)?;
     let status = status::compare(app, &mut client)?;
     let style = style::path();
     Ok(render(
@@ -68,19 +67,29 @@ pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
     ))
 }
 
-fn database(client: &mut Client) -> Result<(String, String, String), postgres::Error> {
-    let row = client.query_typed_one(DATABASE, &[])?;
-    Ok((row.get(0), row.get(1), row.get(2)))
+/// Name, size and version, and the tables: two statements in one message, for one round trip.
+fn read(client: &mut Client) -> Result<([String; 3], Vec<Table>), postgres::Error> {
+    let messages = client.simple_query(&format!("{DATABASE};{TABLES}"))?;
+    let mut rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    });
+    let database = rows.next().expect("the first statement has one row");
+    let database = [0, 1, 2].map(|column| text(database, column).unwrap_or_default());
+    Ok((database, rows.map(table).collect()))
 }
 
-fn tables(client: &mut Client) -> Result<Vec<Table>, postgres::Error> {
-    let table = |row: &Row| Table {
-        name: row.get(0),
-        kind: row.get(1),
-        rows: row.get(2),
-        size: row.get(3),
-    };
-    Ok(client.query_typed(TABLES, &[])?.iter().map(table).collect())
+fn table(row: &SimpleQueryRow) -> Table {
+    Table {
+        name: text(row, 0).unwrap_or_default(),
+        kind: text(row, 1).unwrap_or_default(),
+        rows: text(row, 2),
+        size: text(row, 3),
+    }
+}
+
+fn text(row: &SimpleQueryRow, column: usize) -> Option<String> {
+    row.get(column).map(str::to_string)
 }
 
 fn unreadable(error: postgres::Error) -> Failure {

@@ -1,0 +1,47 @@
+//! The executable for arm64, which Lambda calls Graviton, run by `qemu-user`: the same answers.
+
+use crate::emulator::get;
+use crate::stage::{Database, RuntimeApi, arm64, migrations, tool_on_path};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use tempfile::TempDir;
+
+/// Starts it as a script, which is how the stage starts any program.
+fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
+    let qemu = tool_on_path("qemu-aarch64-static", "qemu-user-static");
+    let script = dir.path().join("bootstrap");
+    let text = format!(
+        "#!/bin/sh\nexec '{}' '{}'\n",
+        qemu.display(),
+        arm64().display()
+    );
+    fs::write(&script, text).expect("there is room");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let migrations = migrations().display().to_string();
+    let variables = [
+        ("DATABASE_URL", database.url()),
+        ("MIGRATIONS_DIR", migrations),
+    ];
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    RuntimeApi::with(&script, "http", &variables)
+}
+
+#[test]
+fn arm64s_executable_answers_an_event_and_reads_postgres() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let database = Database::new();
+    let mut api = start(&dir, &database);
+    for (path, says) in [("/up", "up"), ("/", "3 pending")] {
+        api.hand("a", get(path).to_string());
+        let reply = api.expect_answer("a", "response").json();
+        assert_eq!(reply["statusCode"], 200, "{reply}");
+        let page = reply["body"].as_str().expect("it is text");
+        assert!(page.contains(says), "{page}");
+    }
+    api.expect_next();
+    api.program().signal("TERM");
+    api.end();
+}

@@ -1,0 +1,133 @@
+//! A start under a tool that looks on: how much it runs, which system calls it makes, what it touches.
+//!
+//! Starts the executable in Lambda's environment and gives it a browser's event. Judges nothing.
+
+use crate::stage::{RuntimeApi, tool_on_path};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A browser's request as a Function URL sends it; `PATH` stands for its path.
+const EVENT: &str = include_str!("../bench/event.json");
+
+/// A browser's request for `/up`.
+pub fn event() -> String {
+    EVENT.trim().replace("PATH", "/up")
+}
+
+/// As many as Lambda sets, of the same lengths: every look-up walks them.
+const ENVIRONMENT: &str = "AWS_LAMBDA_RUNTIME_API=\"$AWS_LAMBDA_RUNTIME_API\" _HANDLER=http \
+    AWS_LAMBDA_FUNCTION_NAME=web AWS_LAMBDA_FUNCTION_VERSION='$LATEST' \
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128 AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/web \
+    AWS_LAMBDA_LOG_STREAM_NAME='2026/01/01/[$LATEST]4f1f31e5ea484ab58a0f7f7a7f0c9a4f' \
+    AWS_LAMBDA_INITIALIZATION_TYPE=on-demand AWS_REGION=eu-central-1 \
+    AWS_DEFAULT_REGION=eu-central-1 AWS_ACCESS_KEY_ID=ASIAIOSFODNN7EXAMPLE \
+    AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY AWS_SESSION_TOKEN=IQoJb3JpZ2luX2Vj \
+    AWS_XRAY_DAEMON_ADDRESS=169.254.79.129:2000 AWS_XRAY_CONTEXT_MISSING=LOG_ERROR \
+    LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime TZ=:UTC LANG=en_US.UTF-8 \
+    PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin LD_LIBRARY_PATH=/lib64:/usr/lib64:/var/runtime:/opt/lib \
+    DATABASE_URL=postgres://app:secret@ep-x.eu-central-1.aws.neon.tech/app APP_ENV=lambda";
+
+/// The memory that a start has used, by its addresses.
+#[derive(Default)]
+pub struct Touched {
+    /// Where the instructions were that it ran.
+    pub run: BTreeSet<u64>,
+    /// What it read or wrote.
+    pub data: BTreeSet<u64>,
+}
+
+impl Touched {
+    /// The pages of 4 KiB that these are in.
+    pub fn pages(&self) -> BTreeSet<u64> {
+        let all = self.run.iter().chain(&self.data);
+        all.map(|address| address >> 12).collect()
+    }
+}
+
+/// How many instructions it runs until it has answered so many events and asks for another.
+pub fn instructions(executable: &Path, events: usize) -> u64 {
+    let profile = under_valgrind(executable, events, "--tool=callgrind --callgrind-out-file=");
+    let total = profile
+        .lines()
+        .find_map(|line| line.strip_prefix("summary: "));
+    let total = total.unwrap_or_else(|| panic!("no summary: {profile}"));
+    total.trim().parse().expect("it is a number")
+}
+
+/// What it touches until it has answered so many events and asks for another.
+pub fn touched(executable: &Path, events: usize) -> Touched {
+    let trace = under_valgrind(
+        executable,
+        events,
+        "--tool=lackey --trace-mem=yes --log-file=",
+    );
+    let mut touched = Touched::default();
+    for line in trace.lines() {
+        // `I  0030e290,3`, and ` L`, ` S` or ` M` for what is read, written or both.
+        let Some((kind, place)) = line.split_at_checked(3) else {
+            continue;
+        };
+        let Some((address, _)) = place.split_once(',') else {
+            continue;
+        };
+        let Ok(address) = u64::from_str_radix(address.trim(), 16) else {
+            continue;
+        };
+        match kind {
+            "I  " => touched.run.insert(address),
+            " L " | " S " | " M " => touched.data.insert(address),
+            _ => continue,
+        };
+    }
+    assert!(!touched.run.is_empty(), "lackey says nothing: {trace}");
+    touched
+}
+
+/// The system calls that it makes, as `strace` shows them, up to the one that has `last` in it.
+pub fn system_calls(executable: &Path, events: usize, last: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("there is room");
+    let calls = dir.path().join("calls");
+    let strace = tool_on_path("strace", "strace");
+    // With -D the process is not strace's child but what the test started; -f shows its threads.
+    let under = format!("'{}' -D -f -o '{}'", strace.display(), calls.display());
+    serve(start(executable, &dir, &under), events);
+    let text = fs::read_to_string(calls).expect("strace wrote it");
+    let mut calls: Vec<String> = text.lines().map(str::to_string).collect();
+    let end = calls.iter().position(|call| call.contains(last));
+    calls.truncate(end.unwrap_or_else(|| panic!("no `{last}`: {text}")) + 1);
+    calls
+}
+
+/// What a tool of valgrind writes to the file that its last option names.
+fn under_valgrind(executable: &Path, events: usize, options: &str) -> String {
+    let dir = tempfile::tempdir().expect("there is room");
+    let file = dir.path().join("written");
+    let valgrind = tool_on_path("valgrind", "valgrind");
+    let under = format!("'{}' {options}'{}'", valgrind.display(), file.display());
+    serve(start(executable, &dir, &under), events);
+    fs::read_to_string(file).expect("valgrind wrote it")
+}
+
+/// Starts it in Lambda's environment, under a program that looks on.
+fn start(executable: &Path, dir: &TempDir, under: &str) -> RuntimeApi {
+    let script = dir.path().join("bootstrap");
+    let executable = executable.display();
+    let text = format!("#!/bin/sh\nexec env -i {ENVIRONMENT} {under} '{executable}'\n");
+    fs::write(&script, text).expect("there is room");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    RuntimeApi::with(&script, "http", &[])
+}
+
+fn serve(mut api: RuntimeApi, events: usize) {
+    for number in 0..events {
+        let id = format!("id-{number}");
+        api.hand(&id, event());
+        api.expect_answer(&id, "response");
+    }
+    api.expect_next();
+    api.program().signal("TERM");
+    api.end();
+}
