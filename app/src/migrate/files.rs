@@ -159,7 +159,8 @@ pub fn sha256_of_lines(text: &str) -> String {
 #[derive(Default)]
 struct Listing {
     ups: BTreeMap<Version, Migration>,
-    downs: BTreeMap<Version, Script>,
+    /// With what stands after the version.
+    downs: BTreeMap<Version, (String, Script)>,
     wrong: Vec<String>,
 }
 
@@ -245,10 +246,12 @@ impl Listing {
         };
         let Sections { up, down } = sections;
         if name.down {
-            return self.add_down(name.version, script(text, down.unwrap_or(up)));
+            let script = script(text, down.unwrap_or(up));
+            return self.add_down(name.version, name.name, script);
         }
         if let Some(down) = down {
-            self.add_down(name.version.clone(), script(text.clone(), down));
+            let script = script(text.clone(), down);
+            self.add_down(name.version.clone(), name.name.clone(), script);
         }
         let migration = Migration {
             version: name.version.clone(),
@@ -263,11 +266,11 @@ impl Listing {
         self.ups.insert(name.version, migration);
     }
 
-    fn add_down(&mut self, version: Version, script: Script) {
+    fn add_down(&mut self, version: Version, name: String, script: Script) {
         match self.downs.get(&version) {
-            Some(other) => self.wrong.push(twice(&script.path, &other.path)),
+            Some((_, other)) => self.wrong.push(twice(&script.path, &other.path)),
             None => {
-                self.downs.insert(version, script);
+                self.downs.insert(version, (name, script));
             }
         }
     }
@@ -275,10 +278,21 @@ impl Listing {
     /// Each up with its down.
     fn migrations(&mut self) -> Vec<Migration> {
         let mut ups = mem::take(&mut self.ups);
-        for (version, script) in mem::take(&mut self.downs) {
+        let mut alone = Vec::new();
+        for (version, (name, script)) in mem::take(&mut self.downs) {
             match ups.get_mut(&version) {
                 Some(migration) => migration.down = Some(script),
-                None => {
+                None => alone.push((name, script)),
+            }
+        }
+        for (name, script) in alone {
+            // One of the two files has a mistyped version: histories have been published so.
+            let mut of_its_name = ups
+                .values_mut()
+                .filter(|up| up.down.is_none() && up.name == name && !name.is_empty());
+            match (of_its_name.next(), of_its_name.next()) {
+                (Some(migration), None) => migration.down = Some(script),
+                _ => {
                     let path = script.path.display();
                     self.wrong
                         .push(format!("`{path}` takes back what no file applies"));
@@ -413,13 +427,21 @@ mod tests {
             ("0008_a.down.sql", "-a"),
             ("11_empty.sql", ""),
             ("seed.sql", "seed"),
+            ("12_typo.up.sql", "typo"),
+            ("21_typo.down.sql", "-typo"),
             ("README.md", "x"),
             ("atlas.sum", "x"),
             (".hidden.sql", "x"),
             ("meta/_journal.json", "{}"),
             ("shared/part.sql", "x"),
         ])
-        .check(&["0008 a a [-a]", "9 b b [-b]", "10 c c", "11 empty "]);
+        .check(&[
+            "0008 a a [-a]",
+            "9 b b [-b]",
+            "10 c c",
+            "11 empty ",
+            "12 typo typo [-typo]",
+        ]);
     }
 
     #[test]
