@@ -189,7 +189,7 @@ impl Listing {
         match (name, up, migration) {
             (Some(name), Some(up), None) => self.step(name, path, &up, down.as_deref()),
             (Some(name), None, Some(up)) => {
-                let version = name.version.named(&name.name);
+                let version = Version::read(&file_name(path)).unwrap_or(name.version);
                 self.step(Name { version, ..name }, path, &up, down.as_deref());
             }
             _ if self.flyways(path, MAX_DEPTH) || !is_step => {}
@@ -457,6 +457,9 @@ mod tests {
             ),
             ("20260201000000_y/migration.sql", "y"),
             ("20260201000000_z/migration.sql", "z"),
+            ("20260201000001_2/migration.sql", "2"),
+            ("20260201_1_d-e/migration.sql", "d"),
+            ("20260201235959_c/migration.sql", "c"),
             ("000000000000000_forbid/up.sql", "forbid"),
             ("migration_lock.toml", "provider = \"postgresql\""),
         ])
@@ -466,6 +469,9 @@ mod tests {
             "2026-01-31-120000 x !x [!-x]",
             "20260201000000_y y y",
             "20260201000000_z z z",
+            "20260201000001_2 2 2",
+            "20260201235959_c c c",
+            "20260201_1_d-e d-e d",
         ]);
     }
 
