@@ -17,6 +17,7 @@ mod connection;
 mod contract;
 mod emulator;
 mod environments;
+mod histories;
 mod image;
 mod invoke;
 mod lexer;

@@ -58,7 +58,7 @@ url() { sed -E "s#^([^?]*/)[^/?]*(\?.*)?\$#\1$1\2#" <<<"$DATABASE_URL"; }
 # The files that go up, one a line, after what they are sorted by: numbers compare as numbers
 # because each is made 20 digits long.
 list() {
-	find -L "$dir" -mindepth 1 -maxdepth 4 -name '*.sql' -printf '%P\n' |
+	(cd "$dir" && find -L . -name '*.sql' | sed 's#^\./##') |
 		grep -Ev '(^|/)(U[0-9][^/]*|[^/]*\.down|down|seed)\.sql$' |
 		awk -F/ '{
 			key = $NF

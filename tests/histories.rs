@@ -1,0 +1,64 @@
+//! Histories of nine tools, with what is tricky in each, applied by psql and by us: both leave the
+//! same database, rows included. `histories/compare.sh` does the same with anybody's history.
+
+use crate::stage::{Cluster, bootstrap, root, run, tool_on_path};
+use std::process::Command;
+
+#[track_caller]
+fn check(history: &str) {
+    for tool in ["psql", "pg_dump"] {
+        tool_on_path(tool, "postgresql-client");
+    }
+    let dir = root().join("tests/histories");
+    let said = run(Command::new(dir.join("compare.sh"))
+        .arg("--data")
+        .arg(dir.join(history))
+        .env("DATABASE_URL", Cluster::get().url("postgres"))
+        .env("BOOTSTRAP", bootstrap()));
+    assert!(said.contains("all the same"), "{said}");
+}
+
+#[test]
+fn diesels_directories_are_applied_as_psql_does() {
+    check("diesel");
+}
+
+#[test]
+fn sqlxs_files_are_applied_as_psql_does() {
+    check("sqlx");
+}
+
+#[test]
+fn prismas_directories_are_applied_as_psql_does() {
+    check("prisma");
+}
+
+#[test]
+fn golang_migrates_files_are_applied_as_psql_does() {
+    check("golang-migrate");
+}
+
+#[test]
+fn gooses_parts_are_applied_as_psql_does() {
+    check("goose");
+}
+
+#[test]
+fn dbmates_parts_are_applied_as_psql_does() {
+    check("dbmate");
+}
+
+#[test]
+fn flyways_files_are_applied_as_psql_does() {
+    check("flyway");
+}
+
+#[test]
+fn terns_parts_are_applied_as_psql_does() {
+    check("tern");
+}
+
+#[test]
+fn plain_files_and_dumps_are_applied_as_psql_does() {
+    check("plain");
+}

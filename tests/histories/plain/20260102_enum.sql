@@ -1,0 +1,4 @@
+create type state as enum ('a');
+alter type state add value 'b';
+create table states (s state default 'b');
+insert into states default values;

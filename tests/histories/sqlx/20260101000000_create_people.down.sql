@@ -1,0 +1,1 @@
+DROP TABLE "People; all of them";
