@@ -137,6 +137,8 @@ peers: triple
 		cargo build --locked --target-dir '$(CURDIR)/target/bench/peers' \
 			--release --package peer_$$peer || exit; \
 	done
+	cargo install --quiet --locked sqlx-cli --version 0.9.0 --no-default-features \
+		--features rustls,postgres --root target/bench/sqlx --target-dir target/bench/peers
 	triple=$(TRIPLE); cd tests/bench/peers && \
 	for peer in lambda_http_tuned page_tokio_postgres; do \
 		cargo build --locked --target-dir '$(CURDIR)/target/bench/peers' \

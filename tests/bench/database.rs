@@ -86,6 +86,39 @@ impl Database {
         Ok(sleeper)
     }
 
+    /// A database with nothing in it; its address, without TLS.
+    pub fn fresh(&self, name: &str) -> Result<String> {
+        let mut admin = self.admin("postgres")?;
+        admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
+        admin.batch_execute(&format!("CREATE DATABASE {name}"))?;
+        admin.batch_execute("CHECKPOINT")?;
+        let (user, port) = (&self.user, self.port);
+        Ok(format!("{user}127.0.0.1:{port}/{name}?sslmode=disable"))
+    }
+
+    /// How many tables of `public` a database has that are named so.
+    pub fn tables(&self, database: &str, like: &str) -> Result<usize> {
+        let query =
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE $1";
+        let count: i64 = self.admin(database)?.query_one(query, &[&like])?.get(0);
+        Ok(usize::try_from(count)?)
+    }
+
+    /// The `psql` that belongs to the server.
+    pub fn psql(&self) -> Result<PathBuf> {
+        let query = "SELECT setting FROM pg_config WHERE name = 'BINDIR'";
+        let dir: String = self.admin("postgres")?.query_one(query, &[])?.get(0);
+        let path = Path::new(&dir).join("psql");
+        match path.exists() {
+            true => Ok(path),
+            false => Err(format!(
+                "`{}` is missing: apt-get install postgresql-client",
+                path.display()
+            )
+            .into()),
+        }
+    }
+
     fn admin(&self, database: &str) -> Result<Client> {
         let url = format!("{}127.0.0.1:{}/{database}", self.user, self.port);
         Ok(Client::connect(&url, NoTls)?)

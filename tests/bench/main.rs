@@ -1,4 +1,5 @@
-//! `make bench`: cold starts of the shipped executable, of its peers and of the floor under both.
+//! `make bench`: cold starts of the shipped executable, of its peers and of the floor under both;
+//! and how fast it takes a history of migrations into a database.
 //!
 //! Says what is measured in which order; how, is in the modules. No test depends on a time.
 
@@ -8,6 +9,7 @@ mod chart;
 mod database;
 mod machine;
 mod measure;
+mod migrations;
 mod options;
 mod report;
 mod rounds;
@@ -16,6 +18,7 @@ mod statistics;
 use candidate::{Built, Candidate};
 use database::Database;
 use machine::{Machine, Mode};
+use migrations::Tools;
 use options::{HELP, Options, Request, Scenario};
 use report::Report;
 use rounds::Plan;
@@ -96,6 +99,7 @@ impl Bench<'_> {
                 Scenario::Hello => self.hello(machine)?,
                 Scenario::Page => self.page(machine)?,
                 Scenario::Asleep => self.asleep(machine)?,
+                Scenario::Migrations => self.migrations(machine)?,
             }
         }
         Ok(())
@@ -120,6 +124,33 @@ impl Bench<'_> {
         self.measure(machine, Scenario::Asleep, &candidates, &|| sleeper.sleep())
     }
 
+    fn migrations(&mut self, machine: &Machine) -> Result<()> {
+        let rounds = self.options.rounds(Scenario::Migrations, machine.mode);
+        let (bootstrap, dir) = (self.root.join(&self.built.bootstrap), self.dir.clone());
+        let database = self.database(machine)?;
+        let tools = Tools {
+            bootstrap,
+            psql: database.psql()?,
+            sqlx: dir.join("sqlx/bin/sqlx"),
+            migrations: dir.join("migrations"),
+        };
+        let load = machine::load();
+        let runs = migrations::run(&tools, database, rounds)?;
+        let (described, mode, date) = (machine::describe(), machine.mode, now());
+        println!(
+            "migrations, {mode}: {} files into a fresh database, {rounds} runs each\n\
+             {described}; load {load} → {}; {date} UTC\n\n{}",
+            migrations::FILES,
+            machine::load(),
+            runs.table()
+        );
+        let mut json = runs.json();
+        json["machine"] = described.into();
+        json["date"] = date.into();
+        let path = dir.join(format!("migrations-{mode}.json"));
+        Ok(fs::write(path, format!("{json:#}\n"))?)
+    }
+
     fn database(&mut self, machine: &Machine) -> Result<&Database> {
         if self.database.is_none() {
             let database = Database::start(machine, self.root, &self.built.bootstrap)?;
@@ -137,11 +168,11 @@ impl Bench<'_> {
     ) -> Result<()> {
         let path = match scenario {
             Scenario::Hello => "/up",
-            Scenario::Page | Scenario::Asleep => "/",
+            _ => "/",
         };
         let warm = match scenario {
             Scenario::Hello | Scenario::Page => self.options.warm,
-            Scenario::Asleep => 0,
+            _ => 0,
         };
         let more = match (scenario, machine.mode) {
             (Scenario::Hello, Mode::Shared) => MORE,

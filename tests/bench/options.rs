@@ -17,13 +17,14 @@ Options:
                       hello    GET /up: a process, and no database
                       page     GET /: a page of three queries; Postgres over TLS, with SCRAM
                       asleep   the same while the database wakes up for half a second
+                      migrations  1,000 files into a fresh database, against psql and sqlx-cli
   --mode NAME       what a function has of the machine; repeatable, or `all` [default: shared]
                       shared   one CPU, together with the Runtime API
                       two-cpus a CPU for each
                       128mb    a fourteenth of a CPU, as a function of 128 MB has (root)
                       cold     one CPU, and nothing in the page cache (root)
   --rounds N        starts of each candidate, in turns
-                    [default: 40; 15 in mode cold; 10 asleep]
+                    [default: 40; 15 in mode cold; 10 asleep; 7 of migrations]
   --warm N          warm invocations that are timed; 0 is none [default: 2000]
   --svg PATH        draw the ratios of hello in mode shared
   --help            this text
@@ -43,6 +44,8 @@ pub enum Scenario {
     Page,
     /// A process, and a connection that has to wait.
     Asleep,
+    /// A whole history.
+    Migrations,
 }
 
 /// What to do.
@@ -69,10 +72,11 @@ pub struct Options {
 
 impl Scenario {
     /// All of them by their names.
-    pub const ALL: [(&'static str, Scenario); 3] = [
+    pub const ALL: [(&'static str, Scenario); 4] = [
         ("hello", Scenario::Hello),
         ("page", Scenario::Page),
         ("asleep", Scenario::Asleep),
+        ("migrations", Scenario::Migrations),
     ];
 
     /// Its name.
@@ -86,6 +90,7 @@ impl Options {
     /// How many starts of each candidate a scenario has.
     pub fn rounds(&self, scenario: Scenario, mode: Mode) -> usize {
         self.rounds.unwrap_or(match (scenario, mode) {
+            (Scenario::Migrations, _) => 7,
             (Scenario::Asleep, _) => 10,
             (_, Mode::Cold) => 15,
             _ => 40,

@@ -104,20 +104,22 @@ fn kib(path: &Path) -> Result<f64> {
 }
 
 /// The same orders in every run.
-struct Order {
+pub struct Order {
     indices: Vec<usize>,
     state: u64,
 }
 
 impl Order {
-    fn of(count: usize) -> Order {
+    /// Of so many candidates.
+    pub fn of(count: usize) -> Order {
         Order {
             indices: (0..count).collect(),
             state: 1,
         }
     }
 
-    fn shuffled(&mut self) -> Vec<usize> {
+    /// The next round's.
+    pub fn shuffled(&mut self) -> Vec<usize> {
         for last in (1..self.indices.len()).rev() {
             // Knuth's generator of 64 bits; its upper half is random enough.
             self.state = self
