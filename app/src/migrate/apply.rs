@@ -139,7 +139,6 @@ impl Run<'_> {
         }
         let took = started.elapsed();
         self.remember(self.steps.statements.len(), took, false)?;
-        self.commit()?;
         Ok(Some(took))
     }
 
@@ -184,8 +183,7 @@ impl Run<'_> {
                 sent => sent?,
             }
         }
-        self.remember(range.end, started.elapsed(), false)?;
-        self.commit()
+        self.remember(range.end, started.elapsed(), false)
     }
 
     /// A statement that may not be in a transaction. When it is in doubt, a run was killed after it
@@ -255,50 +253,39 @@ impl Run<'_> {
         ));
     }
 
-    /// Writes into the history, in the transaction that is open.
+    /// Writes into the history, in the transaction that is open, and commits it.
     fn remember(&mut self, done: usize, took: Duration, begun: bool) -> Result<(), Stop> {
-        self.session.be_ourselves()?;
-        match self.meaning {
-            Meaning::None => {}
-            Meaning::Reverts(migration) if done == self.steps.statements.len() => {
-                history::remove(self.session, &migration.version.to_string())?;
+        let finished = done == self.steps.statements.len();
+        let row = match self.meaning {
+            Meaning::Reverts(migration) if finished => {
+                history::remove(&migration.version.to_string())
             }
-            Meaning::Reverts(_) => {}
-            Meaning::Applies(migration) => {
-                let finished = done == self.steps.statements.len();
-                let run = self.session.run.clone();
-                let entry = Entry {
-                    migration,
-                    sha256: match finished {
-                        true => self.script.sha256(),
-                        false => self.steps.sha256_until(self.script, done),
-                    },
-                    took,
-                    statements: done,
-                    begun,
-                    run: &run,
-                    finished,
-                };
-                history::put(self.session, &entry)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remember_alone(&mut self, done: usize, took: Duration, begun: bool) -> Result<(), Stop> {
-        self.session.step()?;
-        self.remember(done, took, begun)?;
-        self.commit()
-    }
-
-    fn commit(&mut self) -> Result<(), Stop> {
+            Meaning::None | Meaning::Reverts(_) => String::new(),
+            Meaning::Applies(migration) => history::put(&Entry {
+                migration,
+                sha256: match finished {
+                    true => self.script.sha256(),
+                    false => self.steps.sha256_until(self.script, done),
+                },
+                took,
+                statements: done,
+                begun,
+                run: &self.session.run,
+                finished,
+            }),
+        };
         let path = &self.script.path;
         self.session
-            .commit()
+            .commit_with(&row)
             .map_err(|error| match error.as_db_error() {
                 Some(_) => Stop::Refused(None, error),
                 None => Stop::Failed(error::lost(path, &error)),
             })
+    }
+
+    fn remember_alone(&mut self, done: usize, took: Duration, begun: bool) -> Result<(), Stop> {
+        self.session.step()?;
+        self.remember(done, took, begun)
     }
 
     fn needs_its_own_session(&self) -> Failure {

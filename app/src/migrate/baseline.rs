@@ -100,7 +100,8 @@ pub fn baseline(
             run: invocation.request_id.as_str(),
             finished: true,
         };
-        history::put(&mut session, &entry).map_err(history::unavailable)?;
+        let row = history::put(&entry);
+        session.batch_execute(&row).map_err(history::unavailable)?;
     }
     session.commit().map_err(history::unavailable)?;
     let files = || status.files.values().chain(taken.iter().copied());

@@ -7,7 +7,6 @@ use super::files::{Migration, Version};
 use crate::Failure;
 use crate::database::describe;
 use postgres::error::SqlState;
-use postgres::types::Type;
 use postgres::{Client, Row};
 use std::time::Duration;
 
@@ -44,10 +43,7 @@ const SELECT: &str = "
            to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
     FROM plain_lambda.migrations";
 
-const PUT: &str = "
-    INSERT INTO plain_lambda.migrations
-        (version, name, sha256, duration_ms, statements, begun, run, applied_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $8 THEN clock_timestamp() END)
+const ON_CONFLICT: &str = "
     ON CONFLICT (version) DO UPDATE SET
         name = excluded.name, sha256 = excluded.sha256, run = excluded.run,
         duration_ms = plain_lambda.migrations.duration_ms + excluded.duration_ms,
@@ -122,37 +118,34 @@ pub fn applied(client: &mut Client) -> Result<Vec<Applied>, Failure> {
     }
 }
 
-/// Writes a row, in the transaction that does what it says.
-///
-/// # Errors
-/// Postgres's own.
-pub fn put(client: &mut Client, entry: &Entry) -> Result<(), postgres::Error> {
-    let ms = i64::try_from(entry.took.as_millis()).unwrap_or(i64::MAX);
-    let statements = i32::try_from(entry.statements).unwrap_or(i32::MAX);
-    client.execute_typed(
-        PUT,
-        &[
-            (&entry.migration.version.to_string(), Type::TEXT),
-            (&entry.migration.name, Type::TEXT),
-            (&entry.sha256, Type::TEXT),
-            (&ms, Type::INT8),
-            (&statements, Type::INT4),
-            (&entry.begun, Type::BOOL),
-            (&entry.run, Type::TEXT),
-            (&entry.finished, Type::BOOL),
-        ],
-    )?;
-    Ok(())
+/// Writes a row, in the transaction that does what it says. A text with its values, so that it can
+/// travel together with what is before and after it.
+pub fn put(entry: &Entry) -> String {
+    let version = literal(&entry.migration.version.to_string());
+    let (name, run) = (literal(&entry.migration.name), literal(entry.run));
+    let (ms, statements) = (entry.took.as_millis(), entry.statements);
+    let applied_at = match entry.finished {
+        true => "clock_timestamp()",
+        false => "NULL",
+    };
+    format!(
+        "INSERT INTO plain_lambda.migrations
+            (version, name, sha256, duration_ms, statements, begun, run, applied_at)
+         VALUES ({version}, {name}, '{}', {ms}, {statements}, {}, {run}, {applied_at})
+         {ON_CONFLICT}",
+        entry.sha256, entry.begun
+    )
 }
 
 /// Removes a row.
-///
-/// # Errors
-/// Postgres's own.
-pub fn remove(client: &mut Client, version: &str) -> Result<(), postgres::Error> {
-    let delete = "DELETE FROM plain_lambda.migrations WHERE version = $1";
-    client.execute_typed(delete, &[(&version, Type::TEXT)])?;
-    Ok(())
+pub fn remove(version: &str) -> String {
+    let version = literal(version);
+    format!("DELETE FROM plain_lambda.migrations WHERE version = {version}")
+}
+
+/// The same to the server whatever `standard_conforming_strings` a file has set.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 /// The failure to read or write the table.

@@ -24,7 +24,10 @@ pub fn repair(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
         let file = Version::read(&row.version).and_then(|version| status.files.get(&version));
         match file {
             None => {
-                history::remove(&mut session, &row.version).map_err(history::unavailable)?;
+                let removal = history::remove(&row.version);
+                session
+                    .batch_execute(&removal)
+                    .map_err(history::unavailable)?;
                 missing.push(&row.version);
             }
             Some(file) if file.up.sha256() != row.sha256 => {
@@ -37,7 +40,10 @@ pub fn repair(app: &App, invocation: &Invocation) -> Result<Value, Failure> {
                     run: &row.run,
                     finished: true,
                 };
-                history::put(&mut session, &entry).map_err(history::unavailable)?;
+                let written = history::put(&entry);
+                session
+                    .batch_execute(&written)
+                    .map_err(history::unavailable)?;
                 edited.push(&row.version);
             }
             Some(_) => {}

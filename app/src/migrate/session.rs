@@ -179,13 +179,29 @@ impl Session {
     /// # Errors
     /// Postgres's own.
     pub fn be_ourselves(&mut self) -> Result<(), postgres::Error> {
+        let ourselves = self.ourselves();
+        self.connection.batch_execute(ourselves)
+    }
+
+    fn ourselves(&self) -> &'static str {
         // Behind a pooler a file's settings would be the next client's.
-        let text = if self.direct {
-            BE_OURSELVES
-        } else {
-            LEAVE_NOTHING
-        };
-        self.connection.batch_execute(text)
+        match self.direct {
+            true => BE_OURSELVES,
+            false => LEAVE_NOTHING,
+        }
+    }
+
+    /// Writes the history as ourselves and commits, all in one message: what is before it has
+    /// succeeded, and what fails in it undoes all.
+    ///
+    /// # Errors
+    /// Postgres's own.
+    pub fn commit_with(&mut self, statement: &str) -> Result<(), postgres::Error> {
+        let ourselves = self.ourselves();
+        self.connection
+            .batch_execute(&format!("{ourselves}; {statement}; COMMIT"))?;
+        self.open = false;
+        Ok(())
     }
 
     /// Commits the transaction.
