@@ -23,7 +23,8 @@ const TRY_LOCK: &str = "
     SELECT CASE WHEN current_setting($1, true) = $2
                  AND set_config('application_name', $4, false) <> ''
                 THEN pg_try_advisory_lock($3) END,
-           pg_backend_pid()";
+           pg_backend_pid(),
+           current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%'";
 
 const HOLDER: &str = "
     SELECT format('pid %s, application %L, connected for %s s, in its statement for %s s', a.pid,
@@ -58,6 +59,8 @@ pub struct Session {
     connection: Connection,
     /// Whether the connection is the server's own session, or a pooler's.
     direct: bool,
+    /// Whether the server can notice that its client is gone while a statement runs.
+    notices_loss: bool,
     /// Whether a transaction was begun and not ended.
     open: bool,
     /// The invocation's time.
@@ -80,11 +83,11 @@ impl Session {
         let mut connection = app.database.connection(invocation, Purpose::Migrations)?;
         let name = name(&invocation.request_id);
         let (started, mut waited_for) = (Instant::now(), None);
-        let (direct, pid) = loop {
-            let (locked, pid) = try_lock(app, &mut connection, &name)?;
+        let (direct, pid, notices_loss) = loop {
+            let (locked, pid, notices_loss) = try_lock(app, &mut connection, &name)?;
             match locked {
-                Some(true) => break (true, pid),
-                None => break (false, pid),
+                Some(true) => break (true, pid, notices_loss),
+                None => break (false, pid, notices_loss),
                 Some(false) => {}
             }
             let over = clock
@@ -106,6 +109,7 @@ impl Session {
         let mut session = Session {
             connection,
             direct,
+            notices_loss,
             open: false,
             clock,
             run,
@@ -232,14 +236,15 @@ impl Session {
     /// The session's settings: who it is, and when it gives up.
     fn settings(&self, set: &str) -> String {
         let left = self.clock.left().map_or(0, |left| left.as_millis().max(1));
-        let (local, name) = (set == "SET LOCAL", name(&self.run));
-        // The last notices within seconds that the client is gone, while a statement runs; it is
-        // there since version 14, and only where the system can tell.
+        let name = name(&self.run);
+        // There since version 14, and only where the system can tell.
+        let interval = match self.notices_loss {
+            true => format!("; {set} client_connection_check_interval = '1s'"),
+            false => String::new(),
+        };
         format!(
             "{set} application_name = '{name}'; {set} lock_timeout = '{LOCK_TIMEOUT}'; \
-             {set} statement_timeout = {left}; SELECT CASE WHEN \
-             current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%' THEN \
-             set_config('client_connection_check_interval', '1s', {local}) END"
+             {set} statement_timeout = {left}{interval}"
         )
     }
 
@@ -273,12 +278,13 @@ impl Session {
     }
 }
 
-/// `None` when the session is not our own; also its process id.
+/// `None` when the session is not our own; also its process id, and whether its server can notice
+/// that a client is gone.
 fn try_lock(
     app: &App,
     connection: &mut Connection,
     name: &str,
-) -> Result<(Option<bool>, i32), Failure> {
+) -> Result<(Option<bool>, i32, bool), Failure> {
     let mark = app.database.mark();
     let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 4] = [
         (&MARK, Type::TEXT),
@@ -292,7 +298,7 @@ fn try_lock(
             let message = "failed to ask for the migration lock";
             Failure::new("Function.DatabaseUnavailable", message).because(describe(&error))
         })?;
-    Ok((row.get(0), row.get(1)))
+    Ok((row.get(0), row.get(1), row.get(2)))
 }
 
 /// What a run is called in `pg_stat_activity`: whoever waits for it knows its request id.
