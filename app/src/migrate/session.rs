@@ -132,12 +132,18 @@ impl Session {
     /// # Errors
     /// `Stop::OutOfTime` when the lock cannot be had; Postgres's own.
     pub fn begin(&mut self, version: Option<&str>) -> Result<bool, Stop> {
-        // Behind a pooler nothing but this transaction is ours.
-        let forget = if self.direct { FORGET } else { "" };
         let settings = self.settings("SET LOCAL");
+        self.open = true;
+        if self.direct {
+            // The lock is the session's, and since it was had nobody else has applied anything.
+            let begin = format!("{FORGET}; BEGIN; {settings}");
+            self.connection.batch_execute(&begin)?;
+            return Ok(true);
+        }
+        // Behind a pooler nothing but this transaction is ours.
         let version = version.unwrap_or_default().replace('\'', "''");
         let begin = format!(
-            "{forget}; BEGIN; {settings}; SELECT pg_try_advisory_xact_lock({KEY}); SELECT count(*) = 0 \
+            "BEGIN; {settings}; SELECT pg_try_advisory_xact_lock({KEY}); SELECT count(*) = 0 \
              FROM plain_lambda.migrations WHERE version = '{version}' AND applied_at IS NOT NULL"
         );
         loop {
