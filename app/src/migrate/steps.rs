@@ -32,6 +32,12 @@ impl Steps {
         let statements = script.statements()?;
         let mut open = None;
         for (at, statement) in statements.iter().enumerate() {
+            let sent = &script.text[statement.span.clone()];
+            let calls = matches!(statement.keyword(), "select" | "do" | "call");
+            if calls && sent.to_lowercase().contains("pg_advisory_unlock_all") {
+                let reason = "it would release the lock of the migration run; unlock by key";
+                return Err(script.refused(statement.span.start, reason));
+            }
             match statement.control() {
                 Some(Control::Begin) => open = open.or(Some(at)),
                 Some(Control::Commit) => open = None,
@@ -157,6 +163,7 @@ mod tests {
         check("begin;\na;\nrollback", "1_a.sql:3:1");
         check("a;\nbegin; b", "1_a.sql:2:1");
         check("begin; prepare transaction 'x'", "1_a.sql:1:8");
+        check("a; SELECT pg_advisory_unlock_all()", "1_a.sql:1:4");
     }
 
     #[test]
