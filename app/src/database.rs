@@ -18,7 +18,7 @@ pub use observer::Observer;
 use crate::settings::DatabaseSettings;
 use crate::{Failure, Invocation};
 use connector::Connector;
-use postgres::{Client, Config};
+use postgres::{Client, Config, SimpleQueryMessage};
 use r2d2::{Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 use std::ops::{Deref, DerefMut};
@@ -223,6 +223,28 @@ fn unavailable(settings: &DatabaseSettings, cause: String) -> Failure {
         Err(_) => "failed to connect to Postgres".to_string(),
     };
     Failure::new("Function.DatabaseUnavailable", message).because(cause)
+}
+
+impl Connection {
+    /// Asks for what a page shows: one message, one transaction that writes nothing, and a limit
+    /// before the invocation's deadline.
+    ///
+    /// # Errors
+    /// Postgres's own; `QUERY_CANCELED` at the limit.
+    pub fn ask(
+        &mut self,
+        invocation: &Invocation,
+        statements: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
+        let limit = limit(invocation).as_millis().max(1);
+        let message =
+            format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {statements}; COMMIT");
+        let answer = self.simple_query(&message);
+        if answer.is_err() && !self.is_closed() {
+            self.batch_execute("ROLLBACK")?;
+        }
+        answer
+    }
 }
 
 impl Deref for Connection {

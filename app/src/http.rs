@@ -1,27 +1,31 @@
 //! The `http` handler: event → request → page → response → reply.
 //!
-//! Knows payload format 2.0; which page answers what is in `pages`.
+//! Knows the order of these steps; which page answers what is in `pages`.
 
+mod access;
+mod event;
 mod request;
 mod response;
+mod transfer;
 
 pub use request::Request;
 pub use response::Response;
+pub use transfer::takes_gzip;
 
-use crate::{App, Failure, Invocation, Reply, pages};
+use crate::{App, Failure, Invocation, Reply, guard, pages};
 
-/// Answers a Function URL request. What goes wrong in a page becomes an error page, because a
-/// failed invocation is a bare "Internal Server Error" to a browser.
+/// Answers a request. What goes wrong in a page becomes an error page, because a failed invocation
+/// is a bare "Internal Server Error" to a browser.
 ///
 /// # Errors
 /// `Function.InvalidEvent` and `Function.UnknownEvent` when the event is no request.
 pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
     let request = Request::from_event(invocation)?;
-    let mut response = pages::answer(app, invocation, &request);
-    if request.method == "HEAD" {
-        response.body.clear();
-    }
-    let reply = response.into_reply();
+    let response = match guard::refusal(&app.settings, &request) {
+        None => pages::answer(app, invocation, &request),
+        Some(refusal) => pages::refuse(&request, &refusal),
+    };
+    let reply = finish(response, &request, invocation);
     if reply.body.len() <= Reply::LIMIT {
         return Ok(reply);
     }
@@ -30,5 +34,12 @@ pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
         request.method,
         request.path
     );
-    Ok(pages::too_large().into_reply())
+    Ok(finish(pages::too_large(&request), &request, invocation))
+}
+
+fn finish(response: Response, request: &Request, invocation: &Invocation) -> Reply {
+    let response = guard::secure(response, request, &invocation.request_id);
+    let response = transfer::prepare(response, request);
+    access::log(request, response.status);
+    response.into_reply(request.shape)
 }

@@ -5,6 +5,7 @@
 
 mod database;
 mod failure;
+mod guard;
 mod http;
 mod invocation;
 mod migrate;

@@ -4,18 +4,25 @@
 
 mod home;
 mod style;
+mod up;
 
+use crate::guard::Refusal;
 use crate::http::{Request, Response};
 use crate::{App, Failure, Invocation};
 use askama::Template;
+use serde_json::json;
 
 /// Answers a request, whatever it is.
 pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Response {
+    if request.segments().is_none() {
+        let text = "A % in an address is followed by two hexadecimal digits of UTF-8.";
+        return notice(request, 400, "No such address", text, "");
+    }
     let page = match request.path.as_ref() {
         "/" => read_only(request, || home::show(app, invocation)),
-        "/up" => read_only(request, || Ok(up())),
-        path if path == style::path() => read_only(request, || Ok(style::show())),
-        path => Ok(not_found(path)),
+        "/up" => read_only(request, || Ok(up::show(app, invocation, request))),
+        path if path == style::path() => read_only(request, || Ok(style::show(request))),
+        path => Ok(not_found(request, path)),
     };
     page.unwrap_or_else(|failure| {
         log::error!(
@@ -23,7 +30,7 @@ pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Response
             request.method,
             request.path
         );
-        went_wrong(app, invocation, &failure)
+        went_wrong(app, invocation, request, &failure)
     })
 }
 
@@ -33,19 +40,8 @@ fn read_only(
 ) -> Result<Response, Failure> {
     match request.method.as_ref() {
         "GET" | "HEAD" => page(),
-        method => Ok(method_not_allowed(method, "GET, HEAD")),
+        _ => Ok(method_not_allowed(request, "GET, HEAD")),
     }
-}
-
-/// The process answers; the database is not asked.
-fn up() -> Response {
-    Response {
-        status: 200,
-        headers: Vec::new(),
-        body: "up\n".to_string(),
-    }
-    .with("content-type", "text/plain; charset=utf-8")
-    .with("cache-control", "no-store")
 }
 
 /// A page that says one thing.
@@ -58,62 +54,88 @@ struct Notice<'a> {
     detail: &'a str,
 }
 
-fn notice(status: u16, title: &str, text: &str, detail: &str) -> Response {
-    render(
-        status,
-        &Notice {
-            style: style::path(),
-            title,
-            text,
-            detail,
-        },
-    )
+/// A person gets a page, a program the same in JSON.
+fn notice(request: &Request, status: u16, title: &str, text: &str, detail: &str) -> Response {
+    let accepted = request.header("accept").unwrap_or_default();
+    let response = match accepted.contains("application/json") && !accepted.contains("text/html") {
+        true => {
+            let said = json!({"status": status, "error": title, "text": text, "detail": detail});
+            Response::of(status, "application/json", said.to_string())
+        }
+        false => render(
+            status,
+            &Notice {
+                style: style::path(),
+                title,
+                text,
+                detail,
+            },
+        ),
+    };
+    response.with("cache-control", "no-store")
 }
 
-fn not_found(path: &str) -> Response {
-    notice(
-        404,
-        "Page not found",
-        "There is no page at this address.",
-        path,
-    )
+/// The page for a request that goes no further.
+pub fn refuse(request: &Request, refusal: &Refusal) -> Response {
+    let (text, log) = match refusal {
+        Refusal::Host => (
+            "This is not the address of this app.",
+            "its host is not in ALLOWED_HOSTS, nor LAMBDA_FUNCTION_URL",
+        ),
+        Refusal::CrossSite => (
+            "Another site has sent this request.",
+            "it comes from another site",
+        ),
+    };
+    log::warn!("refused {} {}: {log}", request.method, request.path);
+    notice(request, 403, "Not allowed", text, "")
 }
 
-fn method_not_allowed(method: &str, allowed: &'static str) -> Response {
-    let text = format!("This page takes {allowed}, not {method}.");
-    notice(405, "Method not allowed", &text, "").with("allow", allowed)
+fn not_found(request: &Request, path: &str) -> Response {
+    let text = "There is no page at this address.";
+    notice(request, 404, "Page not found", text, path)
 }
 
-fn went_wrong(app: &App, invocation: &Invocation, failure: &Failure) -> Response {
+fn method_not_allowed(request: &Request, allowed: &'static str) -> Response {
+    let text = format!("This page takes {allowed}, not {}.", request.method);
+    notice(request, 405, "Method not allowed", &text, "").with("allow", allowed)
+}
+
+fn went_wrong(
+    app: &App,
+    invocation: &Invocation,
+    request: &Request,
+    failure: &Failure,
+) -> Response {
     let detail = match app.settings.shows_causes() {
         true => failure.to_string(),
         false => format!("Request {}", invocation.request_id),
     };
-    match failure.kind() {
-        "Function.DatabaseUnavailable" => notice(
-            503,
+    let (title, text) = match failure.kind() {
+        "Function.DatabaseUnavailable" => (
             "The database does not answer",
-            "It may be waking up. Try again in a moment.",
-            &detail,
-        )
-        .with("retry-after", "5"),
-        _ => notice(
-            500,
-            "Something went wrong",
-            "The error is in the log.",
-            &detail,
+            "It may be waking up. This page asks again by itself in five seconds.",
         ),
+        "Function.OutOfTime" => (
+            "The database took too long",
+            "The query was stopped before its time was over.",
+        ),
+        _ => {
+            let text = "The error is in the log.";
+            return notice(request, 500, "Something went wrong", text, &detail);
+        }
+    };
+    let response = notice(request, 503, title, text, &detail).with("retry-after", "5");
+    match failure.kind() {
+        "Function.DatabaseUnavailable" => response.with("refresh", "5"),
+        _ => response,
     }
 }
 
 /// The page itself is more than Lambda sends, which would be a bare 502.
-pub fn too_large() -> Response {
-    notice(
-        500,
-        "Page too large",
-        "It has more than the 6 MB that can be sent.",
-        "",
-    )
+pub fn too_large(request: &Request) -> Response {
+    let text = "It has more than the 6 MB that can be sent.";
+    notice(request, 500, "Page too large", text, "")
 }
 
 fn render(status: u16, page: &impl Template) -> Response {

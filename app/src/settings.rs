@@ -15,6 +15,10 @@ pub struct Settings {
     pub migrations_dir: PathBuf,
     /// `RESET_DATABASE`: `migrate` makes the database anew.
     pub reset_database: bool,
+    /// `LAMBDA_FUNCTION_URL`: a host that requests may ask for.
+    pub function_url: Option<String>,
+    /// `ALLOWED_HOSTS`: more of them, with commas between.
+    pub allowed_hosts: Option<String>,
     /// How to reach Postgres.
     pub database: DatabaseSettings,
 }
@@ -72,6 +76,8 @@ impl Settings {
             environment,
             migrations_dir,
             reset_database,
+            function_url: variable("LAMBDA_FUNCTION_URL"),
+            allowed_hosts: variable("ALLOWED_HOSTS"),
             database,
         })
     }

@@ -1,67 +1,165 @@
-//! A Function URL event → a request.
+//! An event → a request. Function URLs and HTTP APIs send payload format 2.0; REST APIs, HTTP APIs
+//! of format 1.0 and load balancers their own.
 //!
-//! Source: "Request payload format", Function URLs, AWS Lambda Developer Guide.
+//! Reads each part when it is asked for, and copies nothing that need not be. Knows no page.
+//! Sources: "Request payload format", AWS Lambda Developer Guide; "Lambda functions as targets for
+//! Application Load Balancers".
 
+use super::event::{Event, Pairs};
 use crate::{Failure, Invocation};
-use serde::Deserialize;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use std::borrow::Cow;
 
-const ACCEPTED: &str = "the `http` handler takes Function URL events, payload format 2.0: \
-    `version` \"2.0\", `rawPath`, and `requestContext.http.method`";
+const ACCEPTED: &str = "the `http` handler takes the events of Function URLs, API Gateway and load \
+    balancers: `version` \"2.0\" with `rawPath` and `requestContext.http.method`, or `httpMethod` \
+    with `path`";
 
 /// What a browser asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Request<'a> {
     /// In upper case, as HTTP has it.
     pub method: Cow<'a, str>,
-    /// As it was sent: still percent-encoded.
+    /// As it was sent: still percent-encoded; without an API's stage.
     pub path: Cow<'a, str>,
+    /// As it was sent, without a question mark.
+    pub query: Cow<'a, str>,
+    /// Who asks, by the platform's word and not by a header's.
+    pub source_ip: Cow<'a, str>,
+    /// How the reply has to look.
+    pub shape: Shape,
+    headers: Pairs<'a>,
 }
 
-/// What is read of an event; the rest is skipped, and nothing is copied that need not be.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Event<'a> {
-    #[serde(borrow)]
-    version: Cow<'a, str>,
-    #[serde(borrow)]
-    raw_path: Cow<'a, str>,
-    #[serde(borrow)]
-    request_context: Context<'a>,
+/// Who sent the event, and so who reads the reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A Function URL, or an HTTP API of format 2.0.
+    V2,
+    /// A REST API, or an HTTP API of format 1.0.
+    V1,
+    /// A load balancer: with several values for a header, or with one.
+    Balancer {
+        /// As its target group is set.
+        multi_value: bool,
+    },
 }
 
-#[derive(Deserialize)]
-struct Context<'a> {
-    #[serde(borrow)]
-    http: Http<'a>,
-}
-
-#[derive(Deserialize)]
-struct Http<'a> {
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-}
-
-impl Request<'_> {
+impl<'a> Request<'a> {
     /// Reads the event.
     ///
     /// # Errors
     /// `Function.InvalidEvent` when it is not JSON; `Function.UnknownEvent`, saying what is
     /// accepted and what came instead.
-    pub fn from_event(invocation: &Invocation) -> Result<Request<'_>, Failure> {
-        match serde_json::from_slice(&invocation.event) {
-            Ok(Event {
-                version,
-                raw_path: path,
-                request_context: Context { http },
-            }) if version == "2.0" => Ok(Request {
-                method: http.method,
-                path,
-            }),
+    pub fn from_event(invocation: &'a Invocation) -> Result<Request<'a>, Failure> {
+        match serde_json::from_slice::<Event>(&invocation.event) {
+            Ok(event) if event.version.0 == "2.0" && event.has_http() => Ok(Request::v2(event)),
+            Ok(event) if event.is_v1() => Ok(Request::v1(event)),
             _ => Err(unknown(&invocation.json()?)),
         }
     }
+
+    fn v2(event: Event<'a>) -> Request<'a> {
+        let http = event.request_context.http;
+        Request {
+            method: http.method.0,
+            path: without_stage(event.raw_path.0, &event.request_context.stage.0),
+            query: event.raw_query_string.0,
+            source_ip: http.source_ip.0,
+            shape: Shape::V2,
+            headers: event.headers,
+        }
+    }
+
+    fn v1(event: Event<'a>) -> Request<'a> {
+        let context = event.request_context;
+        let multi_value = !event.multi_value_headers.0.is_empty();
+        let parameters = match event.multi_value_query_string_parameters.0.is_empty() {
+            true => event.query_string_parameters,
+            false => event.multi_value_query_string_parameters,
+        };
+        let (headers, balancer) = match multi_value {
+            true => (event.multi_value_headers, context.elb.is_some()),
+            false => (event.headers, context.elb.is_some()),
+        };
+        let address = match balancer {
+            // The balancer adds the address that it saw to the end of what a client may have sent.
+            true => last(headers.get("x-forwarded-for").unwrap_or_default())
+                .to_string()
+                .into(),
+            false => context.identity.source_ip.0,
+        };
+        Request {
+            method: event.http_method.0,
+            path: match event.version.0.as_ref() {
+                "1.0" => without_stage(event.path.0, &context.stage.0),
+                _ => event.path.0,
+            },
+            query: query(&parameters, !balancer).into(),
+            source_ip: address,
+            shape: match balancer {
+                true => Shape::Balancer { multi_value },
+                false => Shape::V1,
+            },
+            headers,
+        }
+    }
+
+    /// A header by its name in lower case: its first value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)
+    }
+
+    /// The parts of the path between its slashes, decoded one by one; `None` when an escape is
+    /// none, or what it stands for is not UTF-8.
+    pub fn segments(&self) -> Option<Vec<Cow<'_, str>>> {
+        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        path.split('/').map(decode).collect()
+    }
+
+    /// Whether the query has a parameter of this name.
+    pub fn asks_for(&self, name: &str) -> bool {
+        let names = self.query.split('&').map(|pair| pair.split('=').next());
+        { names }.any(|known| known == Some(name))
+    }
+}
+
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    let escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
+    let valid = { escapes }.all(|(at, _)| is_hex(bytes.get(at + 1)) && is_hex(bytes.get(at + 2)));
+    valid.then(|| percent_decode_str(text).decode_utf8().ok())?
+}
+
+/// An API's stage is in the path that it sends; `/prod` is not the beginning of `/products`.
+fn without_stage<'a>(path: Cow<'a, str>, stage: &str) -> Cow<'a, str> {
+    let rest = path
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage))
+        .filter(|rest| !stage.is_empty() && (rest.is_empty() || rest.starts_with('/')));
+    match rest {
+        None => path,
+        Some("") => "/".into(),
+        Some(rest) => rest.to_string().into(),
+    }
+}
+
+/// The query as a browser sends it. REST APIs decode what they hand over, balancers do not.
+fn query(parameters: &Pairs, encode: bool) -> String {
+    let text = |text: &str| match encode {
+        true => utf8_percent_encode(text, NON_ALPHANUMERIC).to_string(),
+        false => text.to_string(),
+    };
+    let pairs = parameters.0.iter();
+    let pairs: Vec<String> = pairs
+        .map(|(name, value)| format!("{}={}", text(name), text(value)))
+        .collect();
+    pairs.join("&")
+}
+
+fn last(list: &str) -> &str {
+    list.rsplit(',').next().unwrap_or_default().trim()
 }
 
 fn unknown(event: &Value) -> Failure {
@@ -100,22 +198,97 @@ mod tests {
         }
     }
 
+    #[track_caller]
+    fn check(event: Value, check: impl FnOnce(Request)) {
+        let invocation = invocation(&event);
+        check(Request::from_event(&invocation).expect("it is a request"));
+    }
+
     #[test]
     fn a_function_url_event_is_a_request() {
-        let event = invocation(&json!({
+        let event = json!({
             "version": "2.0",
             "rawPath": "/a%2Fb\"ü",
-            "headers": {"a": ["b", 1, null]},
-            "requestContext": {"http": {"method": "GET", "path": "/a%2Fb"}},
-        }));
-        let request = Request::from_event(&event).expect("it is one");
-        assert_eq!(
-            request,
-            Request {
-                method: "GET".into(),
-                path: "/a%2Fb\"ü".into()
-            }
-        );
+            "rawQueryString": "a=1&db",
+            "headers": {"a": "b", "host": "h"},
+            "requestContext": {
+                "http": {"method": "GET", "path": "/a%2Fb", "sourceIp": "203.0.113.7"},
+                "stage": "$default", "authorizer": null,
+            },
+        });
+        check(event, |request| {
+            assert_eq!((&*request.method, &*request.path), ("GET", "/a%2Fb\"ü"));
+            assert_eq!(request.header("host"), Some("h"));
+            assert_eq!(request.header("x"), None);
+            assert_eq!(request.source_ip, "203.0.113.7");
+            assert!(request.asks_for("db") && request.asks_for("a") && !request.asks_for("1"));
+            assert_eq!(request.segments().expect("valid"), ["a/b\"ü"]);
+            assert_eq!(request.shape, Shape::V2);
+        });
+    }
+
+    #[test]
+    fn a_stage_is_not_the_beginning_of_a_path() {
+        let path = |path: &str, stage: &str| {
+            let event = json!({
+                "version": "2.0", "rawPath": path,
+                "requestContext": {"http": {"method": "GET"}, "stage": stage},
+            });
+            let invocation = invocation(&event);
+            let request = Request::from_event(&invocation).expect("it is a request");
+            request.path.into_owned()
+        };
+        assert_eq!(path("/prod/x", "prod"), "/x");
+        assert_eq!(path("/prod", "prod"), "/");
+        assert_eq!(path("/products", "prod"), "/products");
+        assert_eq!(path("/x", "$default"), "/x");
+    }
+
+    #[test]
+    fn a_rest_apis_parameters_are_encoded_again() {
+        let event = json!({
+            "resource": "/{proxy+}", "path": "/a", "httpMethod": "POST",
+            "headers": {"Host": "h", "X-Forwarded-For": "10.0.0.1"},
+            "multiValueHeaders": {"Host": ["h"], "Accept": ["x", "y"]},
+            "queryStringParameters": {"q": "1+1"},
+            "multiValueQueryStringParameters": {"q": ["a&b=c", "1+1"]},
+            "requestContext": {"stage": "prod", "identity": {"sourceIp": "203.0.113.7"}},
+            "body": null, "isBase64Encoded": false,
+        });
+        check(event, |request| {
+            assert_eq!(request.query, "q=a%26b%3Dc&q=1%2B1");
+            assert_eq!(request.header("host"), Some("h"));
+            assert_eq!(request.source_ip, "203.0.113.7");
+            assert_eq!(request.shape, Shape::V1);
+        });
+    }
+
+    #[test]
+    fn a_balancers_client_is_who_the_balancer_saw() {
+        let event = json!({
+            "requestContext": {"elb": {"targetGroupArn": "arn"}},
+            "httpMethod": "GET", "path": "/a%20b",
+            "multiValueQueryStringParameters": {"q": ["a%26b"]},
+            "multiValueHeaders": {"x-forwarded-for": ["198.51.100.9, 203.0.113.7"], "host": ["h"]},
+            "body": "", "isBase64Encoded": false,
+        });
+        check(event, |request| {
+            assert_eq!(request.source_ip, "203.0.113.7");
+            assert_eq!(request.query, "q=a%26b");
+            assert_eq!(request.shape, Shape::Balancer { multi_value: true });
+        });
+    }
+
+    #[test]
+    fn an_escape_that_is_none_is_no_path() {
+        for path in ["/%", "/%2", "/%zz", "/a/%ff", "/%F0%9F"] {
+            let event = json!({
+                "version": "2.0", "rawPath": path, "requestContext": {"http": {"method": "GET"}},
+            });
+            check(event, |request| {
+                assert_eq!(request.segments(), None, "{path}")
+            });
+        }
     }
 
     #[test]
@@ -136,8 +309,8 @@ mod tests {
             "the fields rawPath, version",
         );
         check(
-            json!({"version": "1.0", "rawPath": "/", "requestContext": {"http": {"method": "GET"}}}),
-            "the fields rawPath, requestContext, version",
+            json!({"version": "2.0", "rawPath": "/"}),
+            "the fields rawPath, version",
         );
         check(json!({}), "an empty object");
         check(json!([]), "an array");

@@ -1,57 +1,106 @@
-//! A response, and the JSON that a Function URL makes HTTP of. Knows no page.
+//! A response, and the JSON that the sender of the event makes HTTP of. Knows no page.
 //!
-//! Source: "Response payload format", Function URLs, AWS Lambda Developer Guide.
+//! Sources: "Response payload format", AWS Lambda Developer Guide; "Lambda functions as targets
+//! for Application Load Balancers".
 
+use super::request::Shape;
 use crate::Reply;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 /// What goes back to the browser.
 #[derive(Debug)]
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// Names in lower case, each once: the format has no room for a second value.
+    /// Names in lower case, each once: format 2.0 has no room for a second value.
     pub headers: Vec<(&'static str, String)>,
-    /// Text, in UTF-8.
-    pub body: String,
+    /// The bytes, whatever they are.
+    pub body: Vec<u8>,
 }
 
 impl Response {
-    /// A page of HTML, which no cache keeps: it shows the database as it is now.
+    /// A page of HTML, which no cache keeps without asking: it shows the database as it is now.
     pub fn html(status: u16, body: String) -> Response {
+        Response::of(status, "text/html; charset=utf-8", body)
+    }
+
+    /// A response of a type; kept by the browser, and asked for again each time.
+    pub fn of(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Response {
         let response = Response {
             status,
             headers: Vec::new(),
-            body,
+            body: body.into(),
         };
         response
-            .with("content-type", "text/html; charset=utf-8")
-            .with("cache-control", "no-store")
+            .with("content-type", content_type)
+            .with("cache-control", "private, no-cache")
     }
 
-    /// Adds a header.
+    /// Sets a header.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Response {
+        self.headers.retain(|(known, _)| *known != name);
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The handler's reply.
-    pub fn into_reply(self) -> Reply {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(known, _)| *known == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    /// The handler's reply. What is UTF-8 goes as text, anything else in base64: a header that
+    /// says so could be wrong.
+    pub fn into_reply(self, shape: Shape) -> Reply {
         // Written as it goes out: a tree of JSON would copy the page twice.
-        let mut body = format!(r#"{{"statusCode":{},"headers":{{"#, self.status).into_bytes();
+        let mut json = format!(r#"{{"statusCode":{},"#, self.status).into_bytes();
+        if matches!(shape, Shape::Balancer { .. }) {
+            json.extend_from_slice(br#""statusDescription":"#);
+            write_string(
+                &mut json,
+                &format!("{} {}", self.status, reason(self.status)),
+            );
+            json.push(b',');
+        }
+        let several = matches!(shape, Shape::V1 | Shape::Balancer { multi_value: true });
+        json.extend_from_slice(match several {
+            true => br#""multiValueHeaders":{"#,
+            false => br#""headers":{"#,
+        });
         for (number, (name, value)) in self.headers.iter().enumerate() {
             if number > 0 {
-                body.push(b',');
+                json.push(b',');
             }
-            write_string(&mut body, name);
-            body.push(b':');
-            write_string(&mut body, value);
+            write_string(&mut json, name);
+            json.extend_from_slice(if several { b":[" } else { b":" });
+            write_string(&mut json, value);
+            if several {
+                json.push(b']');
+            }
         }
         // No cookies of ours yet; cargo-lambda takes no response without the field.
-        body.extend_from_slice(br#"},"cookies":[],"isBase64Encoded":false,"body":"#);
-        write_string(&mut body, &self.body);
-        body.push(b'}');
-        Reply { body }
+        json.extend_from_slice(match shape {
+            Shape::V2 => br#"},"cookies":[],"isBase64Encoded":"#,
+            _ => br#"},"isBase64Encoded":"#,
+        });
+        write_body(&mut json, &self.body);
+        json.push(b'}');
+        Reply { body: json }
+    }
+}
+
+fn write_body(json: &mut Vec<u8>, body: &[u8]) {
+    match str::from_utf8(body) {
+        Ok(text) => {
+            json.extend_from_slice(br#"false,"body":"#);
+            write_string(json, text);
+        }
+        Err(_) => {
+            json.extend_from_slice(br#"true,"body":"#);
+            write_string(json, &BASE64_STANDARD.encode(body));
+        }
     }
 }
 
@@ -59,20 +108,43 @@ fn write_string(json: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(json, text).expect("a vector takes everything, and text is JSON");
 }
 
+/// The words of the statuses that are sent (RFC 9110, section 15).
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    #[test]
-    fn a_response_is_the_json_that_a_function_url_takes() {
+    fn response() -> Response {
         let response = Response {
             status: 404,
             headers: Vec::new(),
-            body: "\"ü\"\n\u{1}".to_string(),
+            body: "\"ü\"\n\u{1}".into(),
         };
-        let response = response.with("x-a", "1\"").with("x-b", "2");
-        let reply: Value = serde_json::from_slice(&response.into_reply().body).expect("it is JSON");
+        response.with("x-a", "1\"").with("x-b", "2")
+    }
+
+    #[track_caller]
+    fn check(response: Response, shape: Shape, expected: Value) {
+        let reply = response.into_reply(shape).body;
+        let reply: Value = serde_json::from_slice(&reply).expect("it is JSON");
+        assert_eq!(reply, expected);
+    }
+
+    #[test]
+    fn a_response_is_the_json_that_a_function_url_takes() {
         let expected = json!({
             "statusCode": 404,
             "headers": {"x-a": "1\"", "x-b": "2"},
@@ -80,6 +152,46 @@ mod tests {
             "isBase64Encoded": false,
             "body": "\"ü\"\n\u{1}",
         });
-        assert_eq!(reply, expected);
+        check(response(), Shape::V2, expected);
+    }
+
+    #[test]
+    fn a_rest_api_and_a_balancer_get_theirs() {
+        let mut expected = json!({
+            "statusCode": 404,
+            "multiValueHeaders": {"x-a": ["1\""], "x-b": ["2"]},
+            "isBase64Encoded": false,
+            "body": "\"ü\"\n\u{1}",
+        });
+        check(response(), Shape::V1, expected.clone());
+        expected["statusDescription"] = "404 Not Found".into();
+        check(
+            response(),
+            Shape::Balancer { multi_value: true },
+            expected.clone(),
+        );
+        let fields = expected.as_object_mut().expect("it is one");
+        fields.remove("multiValueHeaders");
+        expected["headers"] = json!({"x-a": "1\"", "x-b": "2"});
+        check(response(), Shape::Balancer { multi_value: false }, expected);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_go_in_base64_whatever_a_header_says() {
+        let response = Response {
+            body: vec![0x89, b'P', b'N', b'G'],
+            ..response()
+        };
+        let reply = response.into_reply(Shape::V2).body;
+        let reply: Value = serde_json::from_slice(&reply).expect("it is JSON");
+        assert_eq!(reply["isBase64Encoded"], true);
+        assert_eq!(reply["body"], "iVBORw==");
+    }
+
+    #[test]
+    fn a_header_that_is_set_again_is_there_once() {
+        let response = response().with("x-a", "3");
+        assert_eq!(response.header("x-a"), Some("3"));
+        assert_eq!(response.headers.len(), 2);
     }
 }

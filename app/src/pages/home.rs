@@ -1,12 +1,13 @@
 //! `/`: the database's tables with their sizes, and the state of the migrations.
 
 use super::{render, style};
-use crate::database::{Purpose, describe};
+use crate::database::{Connection, Purpose, describe};
 use crate::http::Response;
 use crate::migrate::status::{self, Status};
 use crate::{App, Failure, Invocation};
 use askama::Template;
-use postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use postgres::error::SqlState;
+use postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 /// The largest first. A view stores nothing; Postgres estimates the rows when it analyses.
 const TABLES: &str = "
@@ -51,7 +52,8 @@ struct Table {
 /// Those of connecting and reading.
 pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
     let mut client = app.database.connection(invocation, Purpose::Pages)?;
-    let ([database, size, server_version], tables) = read(&mut client).map_err(unreadable)?;
+    let ([database, size, server_version], tables) =
+        read(&mut client, invocation).map_err(unreadable)?;
     let status = status::compare(app, &mut client)?;
     let style = style::path();
     Ok(render(
@@ -68,8 +70,11 @@ pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
 }
 
 /// Name, size and version, and the tables: two statements in one message, for one round trip.
-fn read(client: &mut Client) -> Result<([String; 3], Vec<Table>), postgres::Error> {
-    let messages = client.simple_query(&format!("{DATABASE};{TABLES}"))?;
+fn read(
+    client: &mut Connection,
+    invocation: &Invocation,
+) -> Result<([String; 3], Vec<Table>), postgres::Error> {
+    let messages = client.ask(invocation, &format!("{DATABASE};{TABLES}"))?;
     let mut rows = messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
@@ -93,5 +98,9 @@ fn text(row: &SimpleQueryRow, column: usize) -> Option<String> {
 }
 
 fn unreadable(error: postgres::Error) -> Failure {
+    if error.code() == Some(&SqlState::QUERY_CANCELED) {
+        let message = "failed to read the catalogue in the time of one invocation";
+        return Failure::new("Function.OutOfTime", message).because(describe(&error));
+    }
     Failure::new("Function.QueryFailed", "failed to read the catalogue").because(describe(&error))
 }

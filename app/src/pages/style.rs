@@ -1,8 +1,11 @@
 //! The stylesheet, at an address that changes with its content, so that a browser asks once.
 
-use crate::http::Response;
+use crate::http::{Request, Response, takes_gzip};
 
 const CSS: &str = include_str!("../../templates/style.css");
+const CSS_TYPE: &str = "text/css; charset=utf-8";
+/// By `build.rs`.
+const COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/style.css.gz"));
 const HASH: u64 = fnv1a(CSS.as_bytes());
 
 /// Where the pages find the stylesheet.
@@ -10,15 +13,15 @@ pub fn path() -> String {
     format!("/style-{HASH:016x}.css")
 }
 
-/// The stylesheet.
-pub fn show() -> Response {
-    Response {
-        status: 200,
-        headers: Vec::new(),
-        body: CSS.to_string(),
-    }
-    .with("content-type", "text/css; charset=utf-8")
-    .with("cache-control", "public, max-age=31536000, immutable")
+/// The stylesheet, compressed when it was compiled.
+pub fn show(request: &Request) -> Response {
+    let response = match takes_gzip(request) {
+        true => Response::of(200, CSS_TYPE, COMPRESSED).with("content-encoding", "gzip"),
+        false => Response::of(200, CSS_TYPE, CSS),
+    };
+    response
+        .with("cache-control", "public, max-age=31536000, immutable")
+        .with("vary", "accept-encoding")
 }
 
 /// FNV-1a, 64 bits: small enough to be computed by the compiler.

@@ -1,0 +1,193 @@
+//! The fields of an event that are read, borrowed from its text; the others are skipped.
+//!
+//! Knows JSON, and that null is as good as absent. What the fields mean is in `request`.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+/// All forms in one: what a form does not have is empty.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Event<'a> {
+    #[serde(borrow)]
+    pub version: Text<'a>,
+    #[serde(borrow)]
+    pub raw_path: Text<'a>,
+    #[serde(borrow)]
+    pub raw_query_string: Text<'a>,
+    #[serde(borrow)]
+    pub path: Text<'a>,
+    #[serde(borrow)]
+    pub http_method: Text<'a>,
+    #[serde(borrow)]
+    pub headers: Pairs<'a>,
+    #[serde(borrow)]
+    pub multi_value_headers: Pairs<'a>,
+    #[serde(borrow)]
+    pub query_string_parameters: Pairs<'a>,
+    #[serde(borrow)]
+    pub multi_value_query_string_parameters: Pairs<'a>,
+    #[serde(borrow)]
+    pub request_context: Context<'a>,
+}
+
+/// What the platform says of the request.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Context<'a> {
+    #[serde(borrow)]
+    pub http: Http<'a>,
+    #[serde(borrow)]
+    pub identity: Identity<'a>,
+    #[serde(borrow)]
+    pub stage: Text<'a>,
+    pub elb: Option<IgnoredAny>,
+}
+
+/// In format 2.0.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Http<'a> {
+    #[serde(borrow)]
+    pub method: Text<'a>,
+    #[serde(borrow)]
+    pub source_ip: Text<'a>,
+}
+
+/// In format 1.0.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Identity<'a> {
+    #[serde(borrow)]
+    pub source_ip: Text<'a>,
+}
+
+/// A string; empty when it is null.
+#[derive(Default)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+/// Names and values in order; a name with several values comes as often. Headers' names are
+/// compared without regard to case.
+#[derive(Debug, Default)]
+pub struct Pairs<'a>(pub Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl Event<'_> {
+    /// Whether format 2.0 has what it needs.
+    pub fn has_http(&self) -> bool {
+        !self.request_context.http.method.0.is_empty() && self.raw_path.0.starts_with('/')
+    }
+
+    /// Whether it is of the older formats.
+    pub fn is_v1(&self) -> bool {
+        !self.http_method.0.is_empty() && self.path.0.starts_with('/')
+    }
+}
+
+impl Pairs<'_> {
+    /// The first value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let pair = self
+            .0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        pair.map(|(_, value)| value.as_ref())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Text<'a>, D::Error> {
+        json.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_string())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+}
+
+/// The strings of one name: one, or a list.
+struct Values<'a>(Vec<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Values<'a>, D::Error> {
+        json.deserialize_any(ValuesVisitor)
+    }
+}
+
+struct ValuesVisitor;
+
+impl<'de> Visitor<'de> for ValuesVisitor {
+    type Value = Values<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("a string or a list of strings")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Values<'de>, E> {
+        Ok(Values(vec![Cow::Borrowed(text)]))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Values<'de>, E> {
+        Ok(Values(vec![Cow::Owned(text.to_string())]))
+    }
+
+    fn visit_unit<E>(self) -> Result<Values<'de>, E> {
+        Ok(Values(Vec::new()))
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Values<'de>, S::Error> {
+        let mut values = Vec::new();
+        while let Some(Text(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Values(values))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Pairs<'a>, D::Error> {
+        json.deserialize_any(PairsVisitor)
+    }
+}
+
+struct PairsVisitor;
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Pairs<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("an object of strings")
+    }
+
+    fn visit_unit<E>(self) -> Result<Pairs<'de>, E> {
+        Ok(Pairs::default())
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs<'de>, M::Error> {
+        // A browser sends some fourteen headers.
+        let mut pairs = Vec::with_capacity(16);
+        while let Some((Text(name), Values(values))) = map.next_entry()? {
+            pairs.extend(values.into_iter().map(|value| (name.clone(), value)));
+        }
+        Ok(Pairs(pairs))
+    }
+}
