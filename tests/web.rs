@@ -159,6 +159,8 @@ fn every_response_tells_the_browser_to_protect_its_user() {
         );
         let id = said(response.headers(), "x-request-id").to_string();
         assert!(local.log().contains(&id), "{path}: the log has {id}");
+        let transport = said(response.headers(), "strict-transport-security");
+        assert!(transport.contains("max-age"), "{transport}");
     }
 }
 
@@ -360,12 +362,10 @@ fn a_query_that_takes_too_long_is_a_page_and_not_a_timeout() {
 fn a_request_is_one_line_without_its_secrets() {
     let database = Database::new();
     let local = Local::start(&database);
-    local.get("/up?token=hunter2&a=b");
+    local.get("/?token=hunter2&a=b");
     let log = local.log();
-    assert!(
-        log.contains("GET /up?token=[filtered]&a=b 200 for 127.0.0.1"),
-        "{log}"
-    );
+    let line = "GET /?token=[filtered]&a=b 200 for 127.0.0.1";
+    assert!(log.contains(line), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
 

@@ -38,7 +38,7 @@ pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
 }
 
 fn finish(response: Response, request: &Request, invocation: &Invocation) -> Reply {
-    let response = guard::secure(response, request, &invocation.request_id);
+    let response = response.with("x-request-id", invocation.request_id.clone());
     let response = transfer::prepare(response, request);
     access::log(request, response.status);
     response.into_reply(request.shape)

@@ -14,7 +14,7 @@ use serde_json::json;
 
 /// Answers a request, whatever it is.
 pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Response {
-    if request.segments().is_none() {
+    if request.path.contains('%') && request.segments().is_none() {
         let text = "A % in an address is followed by two hexadecimal digits of UTF-8.";
         return notice(request, 400, "No such address", text, "");
     }

@@ -21,6 +21,10 @@ const HIDDEN: [&str; 12] = [
 
 /// Logs a request that was answered.
 pub fn log(request: &Request, status: u16) {
+    // Whoever watches the process asks often, and nobody reads it: Rails is silent here too.
+    if request.path == "/up" && status == 200 {
+        return;
+    }
     let (method, path, address) = (&request.method, &request.path, &request.source_ip);
     let query = shown(&request.query);
     log::info!("{method} {path}{query} {status} for {address}");

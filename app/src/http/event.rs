@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -22,13 +23,13 @@ pub struct Event<'a> {
     #[serde(borrow)]
     pub http_method: Text<'a>,
     #[serde(borrow)]
-    pub headers: Pairs<'a>,
+    pub headers: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub multi_value_headers: Pairs<'a>,
+    pub multi_value_headers: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub query_string_parameters: Pairs<'a>,
+    pub query_string_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub multi_value_query_string_parameters: Pairs<'a>,
+    pub multi_value_query_string_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
     pub request_context: Context<'a>,
 }
@@ -85,7 +86,13 @@ impl Event<'_> {
     }
 }
 
-impl Pairs<'_> {
+impl<'a> Pairs<'a> {
+    /// Reads an object of strings, or of lists of them; anything else has none.
+    pub fn read(object: Option<&'a RawValue>) -> Pairs<'a> {
+        let pairs = object.and_then(|object| serde_json::from_str(object.get()).ok());
+        pairs.unwrap_or_default()
+    }
+
     /// The first value of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
         let pair = self

@@ -9,14 +9,15 @@ use super::event::{Event, Pairs};
 use crate::{Failure, Invocation};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::LazyCell;
 
 const ACCEPTED: &str = "the `http` handler takes the events of Function URLs, API Gateway and load \
     balancers: `version` \"2.0\" with `rawPath` and `requestContext.http.method`, or `httpMethod` \
     with `path`";
 
 /// What a browser asks for.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// In upper case, as HTTP has it.
     pub method: Cow<'a, str>,
@@ -28,8 +29,11 @@ pub struct Request<'a> {
     pub source_ip: Cow<'a, str>,
     /// How the reply has to look.
     pub shape: Shape,
-    headers: Pairs<'a>,
+    headers: LazyCell<Pairs<'a>, Reader<'a>>,
 }
+
+/// Reads the headers when one is asked for: few pages need any.
+type Reader<'a> = Box<dyn FnOnce() -> Pairs<'a> + 'a>;
 
 /// Who sent the event, and so who reads the reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,21 +71,17 @@ impl<'a> Request<'a> {
             query: event.raw_query_string.0,
             source_ip: http.source_ip.0,
             shape: Shape::V2,
-            headers: event.headers,
+            headers: lazily(event.headers),
         }
     }
 
     fn v1(event: Event<'a>) -> Request<'a> {
         let context = event.request_context;
-        let multi_value = !event.multi_value_headers.0.is_empty();
-        let parameters = match event.multi_value_query_string_parameters.0.is_empty() {
-            true => event.query_string_parameters,
-            false => event.multi_value_query_string_parameters,
-        };
-        let (headers, balancer) = match multi_value {
-            true => (event.multi_value_headers, context.elb.is_some()),
-            false => (event.headers, context.elb.is_some()),
-        };
+        let multi_value = event.multi_value_headers.is_some();
+        let several = event.multi_value_query_string_parameters;
+        let parameters = Pairs::read(several.or(event.query_string_parameters));
+        let headers = lazily(event.multi_value_headers.or(event.headers));
+        let balancer = context.elb.is_some();
         let address = match balancer {
             // The balancer adds the address that it saw to the end of what a client may have sent.
             true => last(headers.get("x-forwarded-for").unwrap_or_default())
@@ -122,6 +122,10 @@ impl<'a> Request<'a> {
         let names = self.query.split('&').map(|pair| pair.split('=').next());
         { names }.any(|known| known == Some(name))
     }
+}
+
+fn lazily<'a>(headers: Option<&'a RawValue>) -> LazyCell<Pairs<'a>, Reader<'a>> {
+    LazyCell::new(Box::new(move || Pairs::read(headers)))
 }
 
 fn decode(text: &str) -> Option<Cow<'_, str>> {
@@ -295,7 +299,8 @@ mod tests {
     fn any_other_event_is_refused_with_what_it_is_and_what_is_accepted() {
         let check = |event: Value, expected: &str| {
             let message = Request::from_event(&invocation(&event))
-                .expect_err("it is none")
+                .err()
+                .expect("it is none")
                 .to_string();
             assert!(
                 message.contains(expected) && message.contains("rawPath"),
