@@ -25,6 +25,11 @@ pub fn log(request: &Request, status: u16) {
     if request.path == "/up" && status == 200 {
         return;
     }
+    write(request, status);
+}
+
+#[inline(never)]
+fn write(request: &Request, status: u16) {
     let (method, path, address) = (&request.method, &request.path, &request.source_ip);
     let query = shown(&request.query);
     log::info!("{method} {path}{query} {status} for {address}");

@@ -75,6 +75,8 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Out of line, as all that few starts run: what is inlined is paged in.
+    #[inline(never)]
     fn v1(event: Event<'a>) -> Request<'a> {
         let context = event.request_context;
         let multi_value = event.multi_value_headers.is_some();
@@ -166,6 +168,7 @@ fn last(list: &str) -> &str {
     list.rsplit(',').next().unwrap_or_default().trim()
 }
 
+#[inline(never)]
 fn unknown(event: &Value) -> Failure {
     let what = match event {
         Value::Object(fields) if fields.contains_key("action") => {

@@ -83,14 +83,7 @@ impl Response {
             false => br#""headers":{"#,
         });
         match several {
-            // Each value in brackets: no name and no value here holds a quote.
-            true => json.extend(
-                PROTECTION
-                    .replace("\":\"", "\":[\"")
-                    .replace("\",\"", "\"],\"")
-                    .bytes()
-                    .chain([b']']),
-            ),
+            true => json.extend(protection_in_brackets().bytes()),
             false => json.extend_from_slice(PROTECTION.as_bytes()),
         }
         for (name, value) in &self.headers {
@@ -113,17 +106,30 @@ impl Response {
     }
 }
 
+/// No name and no value of it holds a quote.
+#[inline(never)]
+fn protection_in_brackets() -> String {
+    PROTECTION
+        .replace("\":\"", "\":[\"")
+        .replace("\",\"", "\"],\"")
+        + "]"
+}
+
 fn write_body(json: &mut Vec<u8>, body: &[u8]) {
     match str::from_utf8(body) {
         Ok(text) => {
             json.extend_from_slice(br#"false,"body":"#);
             write_string(json, text);
         }
-        Err(_) => {
-            json.extend_from_slice(br#"true,"body":"#);
-            write_string(json, &BASE64_STANDARD.encode(body));
-        }
+        Err(_) => write_base64(json, body),
     }
+}
+
+/// Out of line, as all that few starts run: what is inlined is paged in.
+#[inline(never)]
+fn write_base64(json: &mut Vec<u8>, body: &[u8]) {
+    json.extend_from_slice(br#"true,"body":"#);
+    write_string(json, &BASE64_STANDARD.encode(body));
 }
 
 fn write_string(json: &mut Vec<u8>, text: &str) {

@@ -36,9 +36,15 @@ pub fn takes_gzip(request: &Request) -> bool {
 fn validate(response: Response, request: &Request) -> Response {
     let kept = response.header("cache-control") != Some("no-store");
     let asked = matches!(request.method.as_ref(), "GET" | "HEAD");
-    if response.status != 200 || !kept || !asked {
-        return response;
+    match response.status == 200 && kept && asked {
+        true => name(response, request),
+        false => response,
     }
+}
+
+/// Out of line, as all that few starts run: what is inlined is paged in.
+#[inline(never)]
+fn name(response: Response, request: &Request) -> Response {
     let digest = Sha256::digest(&response.body);
     let digest: String = digest[..16]
         .iter()
@@ -68,10 +74,15 @@ fn compress(response: Response, request: &Request) -> Response {
     if !is_text || response.header("content-encoding").is_some() {
         return response;
     }
-    let mut response = response.with("vary", "accept-encoding");
-    if response.body.len() < WORTH_COMPRESSING || !takes_gzip(request) {
-        return response;
+    let response = response.with("vary", "accept-encoding");
+    match response.body.len() >= WORTH_COMPRESSING && takes_gzip(request) {
+        true => shrink(response),
+        false => response,
     }
+}
+
+#[inline(never)]
+fn shrink(mut response: Response) -> Response {
     response.body = gzip::compress(&response.body);
     response.with("content-encoding", "gzip")
 }

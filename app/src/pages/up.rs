@@ -5,19 +5,18 @@ use crate::database::Purpose;
 use crate::http::{Request, Response};
 use crate::migrate::status;
 use crate::{App, Failure, Invocation};
-use serde_json::json;
 
 /// 200 when all is well, else 503 with the reason.
 pub fn show(app: &App, invocation: &Invocation, request: &Request) -> Response {
     if !request.asks_for("db") {
-        return say(request, 200, "up");
+        return say(200, "up");
     }
     match database(app, invocation) {
-        Ok(0) => say(request, 200, "up"),
-        Ok(pending) => say(request, 503, &format!("{pending} migrations are pending")),
+        Ok(0) => say(200, "up"),
+        Ok(pending) => say(503, &format!("{pending} migrations are pending")),
         Err(failure) => {
             log::error!("failed to find the database well: {failure}");
-            say(request, 503, "the database does not answer as it should")
+            say(503, "the database does not answer as it should")
         }
     }
 }
@@ -28,14 +27,7 @@ fn database(app: &App, invocation: &Invocation) -> Result<usize, Failure> {
     Ok(status::compare(app, &mut client)?.pending.len())
 }
 
-fn say(request: &Request, status: u16, text: &str) -> Response {
-    let accepted = request.header("accept").unwrap_or_default();
-    let response = match accepted.contains("application/json") && !accepted.contains("text/html") {
-        true => {
-            let said = json!({"status": status, "text": text}).to_string();
-            Response::of(status, "application/json", said)
-        }
-        false => Response::of(status, "text/plain; charset=utf-8", format!("{text}\n")),
-    };
-    response.with("cache-control", "no-store")
+fn say(status: u16, text: &str) -> Response {
+    Response::of(status, "text/plain; charset=utf-8", format!("{text}\n"))
+        .with("cache-control", "no-store")
 }
