@@ -67,7 +67,7 @@ fn an_unknown_event_is_refused_with_what_is_accepted() {
         "web",
         r#"{"Records":[]}"#,
         "Function.UnknownEvent",
-        "payload format 2.0",
+        "load balancers",
     );
     check_refused(
         &local,
