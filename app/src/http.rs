@@ -4,10 +4,12 @@
 
 mod access;
 mod event;
+mod form;
 mod request;
 mod response;
 mod transfer;
 
+pub use form::Unreadable;
 pub use request::Request;
 pub use response::Response;
 pub use transfer::takes_gzip;

@@ -30,7 +30,7 @@ pub fn log(request: &Request, status: u16) {
 
 #[inline(never)]
 fn write(request: &Request, status: u16) {
-    let (method, path, address) = (&request.method, &request.path, &request.source_ip);
+    let (method, path, address) = (&request.method, request.shown_path(), &request.source_ip);
     let query = shown(&request.query);
     log::info!("{method} {path}{query} {status} for {address}");
 }

@@ -31,6 +31,11 @@ pub struct Event<'a> {
     #[serde(borrow)]
     pub multi_value_query_string_parameters: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub cookies: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub body: Option<&'a RawValue>,
+    pub is_base64_encoded: Option<bool>,
+    #[serde(borrow)]
     pub request_context: Context<'a>,
 }
 
@@ -101,6 +106,15 @@ impl<'a> Pairs<'a> {
             .find(|(known, _)| known.eq_ignore_ascii_case(name));
         pair.map(|(_, value)| value.as_ref())
     }
+
+    /// Every value of a name.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let pairs = self.0.iter();
+        { pairs }
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_ref())
+            .collect()
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -132,7 +146,7 @@ impl<'de> Visitor<'de> for TextVisitor {
 }
 
 /// The strings of one name: one, or a list.
-struct Values<'a>(Vec<Cow<'a, str>>);
+pub struct Values<'a>(pub Vec<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Values<'a> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Values<'a>, D::Error> {

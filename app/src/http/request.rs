@@ -5,13 +5,19 @@
 //! Sources: "Request payload format", AWS Lambda Developer Guide; "Lambda functions as targets for
 //! Application Load Balancers".
 
-use super::event::{Event, Pairs};
+use super::event::{Event, Pairs, Text, Values};
+use super::form::{self, Unreadable};
 use crate::{Failure, Invocation};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cell::LazyCell;
+
+/// What the path of a one-time link begins with.
+const LINKS: &str = "/sign-in/";
 
 const ACCEPTED: &str = "the `http` handler takes the events of Function URLs, API Gateway and load \
     balancers: `version` \"2.0\" with `rawPath` and `requestContext.http.method`, or `httpMethod` \
@@ -29,6 +35,9 @@ pub struct Request<'a> {
     pub source_ip: Cow<'a, str>,
     /// How the reply has to look.
     pub shape: Shape,
+    cookies: Option<&'a RawValue>,
+    body: Option<&'a RawValue>,
+    is_base64: bool,
     headers: LazyCell<Pairs<'a>, Reader<'a>>,
 }
 
@@ -71,6 +80,9 @@ impl<'a> Request<'a> {
             query: event.raw_query_string.0,
             source_ip: http.source_ip.0,
             shape: Shape::V2,
+            cookies: event.cookies,
+            body: event.body,
+            is_base64: event.is_base64_encoded == Some(true),
             headers: lazily(event.headers),
         }
     }
@@ -103,6 +115,9 @@ impl<'a> Request<'a> {
                 true => Shape::Balancer { multi_value },
                 false => Shape::V1,
             },
+            cookies: None,
+            body: event.body,
+            is_base64: event.is_base64_encoded == Some(true),
             headers,
         }
     }
@@ -119,6 +134,70 @@ impl<'a> Request<'a> {
         path.split('/').map(decode).collect()
     }
 
+    /// The query's parameters.
+    ///
+    /// # Errors
+    /// As `form::pairs`.
+    pub fn parameters(&self) -> Result<Vec<(String, String)>, Unreadable> {
+        form::pairs(&self.query)
+    }
+
+    /// The fields of the form that was sent.
+    ///
+    /// # Errors
+    /// `OtherType`, and as `form::pairs`.
+    #[inline(never)]
+    pub fn form(&self) -> Result<Vec<(String, String)>, Unreadable> {
+        let content_type = self.header("content-type").unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let body = self.body()?;
+        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !body.is_empty() {
+            return Err(Unreadable::OtherType);
+        }
+        form::pairs(&body)
+    }
+
+    fn body(&self) -> Result<String, Unreadable> {
+        let body = self
+            .body
+            .map(|body| serde_json::from_str::<Text>(body.get()));
+        let body = match body {
+            None => return Ok(String::new()),
+            Some(body) => body.map_err(|_| Unreadable::Malformed)?.0,
+        };
+        if !self.is_base64 {
+            return Ok(body.into_owned());
+        }
+        let bytes = BASE64_STANDARD.decode(body.as_bytes()).ok();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or(Unreadable::Malformed)
+    }
+
+    /// A cookie's value: the first that was sent. Format 2.0 has cookies in a list of their own, and
+    /// in a header, too; the others in headers only.
+    #[inline(never)]
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let listed: Option<Values> =
+            { self.cookies }.and_then(|cookies| serde_json::from_str(cookies.get()).ok());
+        let sent = match &listed {
+            Some(Values(cookies)) => cookies.iter().map(AsRef::as_ref).collect(),
+            None => self.headers.all("cookie"),
+        };
+        let mut cookies = sent.iter().flat_map(|sent| sent.split(';'));
+        cookies.find_map(|cookie| {
+            let (known, value) = cookie.trim().split_once('=')?;
+            (known == name).then(|| value.trim_matches('"').to_string())
+        })
+    }
+
+    /// The path for a log: a one-time link is a secret.
+    pub fn shown_path(&self) -> &str {
+        match self.path.starts_with(LINKS) {
+            true => LINKS,
+            false => &self.path,
+        }
+    }
+
     /// Whether the query has a parameter of this name.
     pub fn asks_for(&self, name: &str) -> bool {
         let names = self.query.split('&').map(|pair| pair.split('=').next());
@@ -130,7 +209,8 @@ fn lazily<'a>(headers: Option<&'a RawValue>) -> LazyCell<Pairs<'a>, Reader<'a>> 
     LazyCell::new(Box::new(move || Pairs::read(headers)))
 }
 
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+/// Decodes each `%xx`; `None` when an escape is none, or what it stands for is not UTF-8.
+pub fn decode(text: &str) -> Option<Cow<'_, str>> {
     let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
     let escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');

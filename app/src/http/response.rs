@@ -28,6 +28,8 @@ pub struct Response {
     pub status: u16,
     /// Names in lower case, each once: format 2.0 has no room for a second value.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// Values of `Set-Cookie`, the one header that may come several times.
+    pub cookies: Vec<String>,
     /// The bytes, whatever they are.
     pub body: Vec<u8>,
 }
@@ -43,11 +45,19 @@ impl Response {
         let response = Response {
             status,
             headers: Vec::with_capacity(16),
+            cookies: Vec::new(),
             body: body.into(),
         };
         response
             .with("content-type", content_type)
             .with("cache-control", "private, no-cache")
+    }
+
+    /// Another page of ours, which the browser asks for by GET.
+    pub fn redirect(to: impl Into<Cow<'static, str>>) -> Response {
+        Response::of(303, "text/plain; charset=utf-8", "")
+            .with("cache-control", "no-store")
+            .with("location", to)
     }
 
     /// Sets a header.
@@ -95,15 +105,49 @@ impl Response {
                 json.push(b']');
             }
         }
-        // No cookies of ours yet; cargo-lambda takes no response without the field.
-        json.extend_from_slice(match shape {
-            Shape::V2 => br#"},"cookies":[],"isBase64Encoded":"#,
-            _ => br#"},"isBase64Encoded":"#,
-        });
+        write_cookies(&mut json, &self.cookies, shape);
         write_body(&mut json, &self.body);
         json.push(b'}');
         Reply { body: json }
     }
+}
+
+/// The end of the headers, and what the cookies are in.
+fn write_cookies(json: &mut Vec<u8>, cookies: &[String], shape: Shape) {
+    json.extend_from_slice(match (shape, cookies) {
+        // cargo-lambda takes no response without the field.
+        (Shape::V2, []) => br#"},"cookies":[],"isBase64Encoded":"#,
+        (_, []) => br#"},"isBase64Encoded":"#,
+        _ => return write_some_cookies(json, cookies, shape),
+    });
+}
+
+/// Out of line, as all that few starts run: what is inlined is paged in.
+#[inline(never)]
+fn write_some_cookies(json: &mut Vec<u8>, cookies: &[String], shape: Shape) {
+    match shape {
+        Shape::V2 => json.extend_from_slice(br#"},"cookies":["#),
+        Shape::V1 | Shape::Balancer { multi_value: true } => {
+            json.extend_from_slice(br#","set-cookie":["#);
+        }
+        // A balancer with one value for a header has room for one cookie.
+        Shape::Balancer { multi_value: false } => {
+            json.extend_from_slice(br#","set-cookie":"#);
+            write_string(json, &cookies[cookies.len() - 1]);
+            json.extend_from_slice(br#"},"isBase64Encoded":"#);
+            return;
+        }
+    }
+    for (at, cookie) in cookies.iter().enumerate() {
+        if at > 0 {
+            json.push(b',');
+        }
+        write_string(json, cookie);
+    }
+    json.extend_from_slice(match shape {
+        Shape::V2 => br#"],"isBase64Encoded":"#,
+        _ => br#"]},"isBase64Encoded":"#,
+    });
 }
 
 /// No name and no value of it holds a quote.
@@ -140,11 +184,18 @@ fn write_string(json: &mut Vec<u8>, text: &str) {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        303 => "See Other",
         304 => "Not Modified",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         503 => "Service Unavailable",
         _ => "Internal Server Error",
     }
@@ -159,6 +210,7 @@ mod tests {
         let response = Response {
             status: 404,
             headers: Vec::new(),
+            cookies: Vec::new(),
             body: "\"ü\"\n\u{1}".into(),
         };
         response.with("x-a", "1\"").with("x-b", "2")
@@ -217,6 +269,28 @@ mod tests {
         fields.remove("multiValueHeaders");
         expected["headers"] = json!({"x-a": "1\"", "x-b": "2"});
         check(response(), Shape::Balancer { multi_value: false }, expected);
+    }
+
+    #[test]
+    fn cookies_go_where_the_sender_of_the_event_looks_for_them() {
+        let reply = |shape| {
+            let response = Response {
+                cookies: vec!["a=\"1\"".into(), "b=2; Path=/".into()],
+                ..response()
+            };
+            let reply = response.into_reply(shape).body;
+            let reply: Value = serde_json::from_slice(&reply).expect("it is JSON");
+            assert_eq!(reply["isBase64Encoded"], false);
+            reply
+        };
+        let both = json!(["a=\"1\"", "b=2; Path=/"]);
+        assert_eq!(reply(Shape::V2)["cookies"], both);
+        let several = Shape::Balancer { multi_value: true };
+        for shape in [Shape::V1, several] {
+            assert_eq!(reply(shape)["multiValueHeaders"]["set-cookie"], both);
+        }
+        let one = reply(Shape::Balancer { multi_value: false });
+        assert_eq!(one["headers"]["set-cookie"], "b=2; Path=/");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod gzip;
 
 use super::{Request, Response};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// Less than this gets hardly smaller, in bytes.
 const WORTH_COMPRESSING: usize = 1024;
@@ -74,7 +75,11 @@ fn compress(response: Response, request: &Request) -> Response {
     if !is_text || response.header("content-encoding").is_some() {
         return response;
     }
-    let response = response.with("vary", "accept-encoding");
+    let vary: Cow<str> = match response.header("vary") {
+        Some(vary) => format!("{vary}, accept-encoding").into(),
+        None => "accept-encoding".into(),
+    };
+    let response = response.with("vary", vary);
     match response.body.len() >= WORTH_COMPRESSING && takes_gzip(request) {
         true => shrink(response),
         false => response,
