@@ -5,6 +5,12 @@
 use crate::Failure;
 use std::path::PathBuf;
 
+/// The fewest bytes that a secret is taken with: 16 random ones in hexadecimal.
+const SECRET_LENGTH: usize = 32;
+
+/// Stands in on a developer's machine, where `check_secret` is not asked.
+const LOCAL_SECRET: &str = "known to everybody, and used on a developer's machine only";
+
 const ENVIRONMENTS: [&str; 4] = ["development", "test", "production", "lambda"];
 
 /// Everything that differs between two places where the app runs.
@@ -19,6 +25,8 @@ pub struct Settings {
     pub function_url: Option<String>,
     /// `ALLOWED_HOSTS`: more of them, with commas between.
     pub allowed_hosts: Option<String>,
+    /// `SECRET_KEY_BASE`, then those of `SECRET_KEY_BASE_PREVIOUS`: what sessions are sealed with.
+    pub secrets: Vec<String>,
     /// How to reach Postgres.
     pub database: DatabaseSettings,
 }
@@ -72,7 +80,9 @@ impl Settings {
             name: variable("DB_NAME").map(|name| format!("{name}_{environment}")),
             root_certificates: variable("DB_SSLROOTCERT").map(PathBuf::from),
         };
+        let secrets = secrets(variable, &environment)?;
         Ok(Settings {
+            secrets,
             environment,
             migrations_dir,
             reset_database,
@@ -82,10 +92,72 @@ impl Settings {
         })
     }
 
-    /// Whether a page may show why it failed: its reader is the developer.
-    pub fn shows_causes(&self) -> bool {
+    /// Whether this is a developer's machine: pages show why they failed, and nothing is secret.
+    pub fn is_local(&self) -> bool {
         matches!(self.environment.as_str(), "development" | "test")
     }
+
+    /// Where the pages are, without a slash at the end; `None` where nobody has said.
+    pub fn origin(&self) -> Option<String> {
+        let url = self.function_url.as_deref()?.trim_end_matches('/');
+        Some(match url.contains("://") {
+            true => url.to_string(),
+            false => format!("https://{url}"),
+        })
+    }
+
+    /// Whether sessions are safe with these settings: what `http` refuses to start without.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`: SECRET_KEY_BASE is missing, short or one that others know.
+    pub fn check_secret(&self) -> Result<(), Failure> {
+        let wrong = match self.secrets.first() {
+            None => "it is not set",
+            Some(secret) if secret.len() < SECRET_LENGTH => "it has less than 32 characters",
+            Some(secret) if is_known(secret) => "it is no random value",
+            Some(_) => return Ok(()),
+        };
+        Err(Failure::new(
+            "Function.InvalidSettings",
+            format!(
+                "failed to read SECRET_KEY_BASE: {wrong}; make one with `openssl rand -hex 64`"
+            ),
+        ))
+    }
+}
+
+/// Whether a secret is somebody's placeholder: few different characters, or words that say so.
+fn is_known(secret: &str) -> bool {
+    let mut seen = [false; 256];
+    secret
+        .bytes()
+        .for_each(|byte| seen[usize::from(byte)] = true);
+    let lower = secret.to_ascii_lowercase();
+    seen.iter().filter(|seen| **seen).count() < 8
+        || ["change", "secret", "example", "placeholder", "password"]
+            .iter()
+            .any(|word| lower.contains(word))
+}
+
+fn secrets(
+    variable: &dyn Fn(&str) -> Option<String>,
+    environment: &str,
+) -> Result<Vec<String>, Failure> {
+    let previous = variable("SECRET_KEY_BASE_PREVIOUS").unwrap_or_default();
+    let previous = previous.split(',').map(|secret| secret.trim().to_string());
+    let current = match (variable("SECRET_KEY_BASE"), environment) {
+        (None, "development" | "test") => Some(LOCAL_SECRET.to_string()),
+        (secret, _) => secret,
+    };
+    let previous: Vec<String> = previous.filter(|secret| !secret.is_empty()).collect();
+    if previous.iter().any(|secret| secret.len() < SECRET_LENGTH) {
+        return Err(Failure::new(
+            "Function.InvalidSettings",
+            "failed to read SECRET_KEY_BASE_PREVIOUS: a secret in it has less than 32 characters; \
+             give whole ones, with commas between them",
+        ));
+    }
+    Ok(current.into_iter().chain(previous).collect())
 }
 
 fn environment(variable: &dyn Fn(&str) -> Option<String>) -> Result<String, Failure> {
@@ -131,6 +203,28 @@ mod tests {
             "failed to read APP_ENV `staging`: set it to one of: development, test, production, \
              lambda"
         );
+    }
+
+    #[test]
+    fn a_secret_that_others_know_is_refused() {
+        let check = |environment: &str, secret: Option<&str>| {
+            let secret = secret.map(|secret| ("SECRET_KEY_BASE", secret));
+            let variables: Vec<_> = { secret.into_iter() }
+                .chain([("APP_ENV", environment)])
+                .collect();
+            let failure = read(&variables).expect("valid").check_secret().err();
+            failure
+                .map(|failure| failure.to_string())
+                .unwrap_or_default()
+        };
+        let random = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+        assert_eq!(check("lambda", Some(random)), "");
+        assert_eq!(check("development", None), "");
+        assert!(check("lambda", None).contains("not set"));
+        assert!(check("production", Some(&random[1..])).contains("less than 32"));
+        assert!(check("lambda", Some(&"ab".repeat(32))).contains("no random value"));
+        let placeholder = "CHANGE-me-0f1e2d3c4b5a69788796a5b4c3d2";
+        assert!(check("lambda", Some(placeholder)).contains("openssl rand"));
     }
 
     #[test]

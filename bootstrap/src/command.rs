@@ -20,11 +20,11 @@ pub fn run(handlers: &[(&str, Handler)], variables: &Variables, arguments: &[Str
         }
         [name] => report(
             runtime::find(handlers, name)
-                .and_then(|handler| handle(handler, variables, read_event()?)),
+                .and_then(|handler| handle(handler, name, variables, read_event()?)),
         ),
         [name, event] => report(
             runtime::find(handlers, name)
-                .and_then(|handler| handle(handler, variables, event.into())),
+                .and_then(|handler| handle(handler, name, variables, event.into())),
         ),
         _ => {
             eprintln!(
@@ -59,14 +59,23 @@ invocations instead.
     )
 }
 
-fn handle(handler: Handler, variables: &Variables, event: Vec<u8>) -> Result<Vec<u8>, Failure> {
+fn handle(
+    handler: Handler,
+    name: &str,
+    variables: &Variables,
+    event: Vec<u8>,
+) -> Result<Vec<u8>, Failure> {
     let invocation = Invocation {
         event,
         request_id: "command-line".into(),
         ..Default::default()
     };
-    runtime::dispatch(handler, &runtime::initialise(variables, 1)?, &invocation)
-        .map(|reply| reply.body)
+    runtime::dispatch(
+        handler,
+        &runtime::initialise(variables, name, 1)?,
+        &invocation,
+    )
+    .map(|reply| reply.body)
 }
 
 fn read_event() -> Result<Vec<u8>, Failure> {

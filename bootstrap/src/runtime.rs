@@ -35,10 +35,10 @@ pub fn run(
     argument: Option<&str>,
 ) -> ExitCode {
     let api = Api::new(&platform.runtime_api);
-    let name = platform.handler.as_deref().or(argument);
+    let name = platform.handler.as_deref().or(argument).unwrap_or_default();
     let initialised = platform.invalid.take().map_or(Ok(()), Err).and_then(|()| {
-        let handler = find(handlers, name.unwrap_or_default())?;
-        Ok((handler, initialise(variables, platform.concurrency)?))
+        let handler = find(handlers, name)?;
+        Ok((handler, initialise(variables, name, platform.concurrency)?))
     });
     let end = match initialised {
         Ok((handler, app)) => serve_all(&platform, api, handler, app),
@@ -57,9 +57,13 @@ pub fn run(
 }
 
 /// What the handlers share; a panic while it is made is a failure.
-pub fn initialise(variables: &Variables, concurrency: usize) -> Result<App, Failure> {
+pub fn initialise(
+    variables: &Variables,
+    handler: &str,
+    concurrency: usize,
+) -> Result<App, Failure> {
     panics::catch("the initialisation", || {
-        App::new(&|name| variables.get(name), concurrency)
+        App::new(&|name| variables.get(name), handler, concurrency)
     })
 }
 
