@@ -36,9 +36,11 @@ export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 export SOURCE_DATE_EPOCH = 0
 TIMESTAMP = $(if $(findstring podman,$(CONTAINER)),--timestamp 0)
 
+comma := ,
+
 .DEFAULT_GOAL := help
 # The names of actions, and no files.
-.PHONY: migrate status rollback seed
+.PHONY: migrate status rollback seed user
 .PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
 
 help: ## list the commands
@@ -47,7 +49,8 @@ help: ## list the commands
 run: ## serve the app on a real Postgres: http://localhost:9000
 	cargo build --locked --package bootstrap --package local
 	@$(LOCAL) --port $(PORT) \
-		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}'
+		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}' \
+		--invoke 'migrations={"action":"user","email":"you@example.com","role":"admin"}'
 
 test: shipped tools arm64 ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
 	$(BUILD_FAULTY)
@@ -73,6 +76,11 @@ seed: ## fill it from migrations/seed.sql when it is empty
 migrate status rollback seed:
 	@cargo build --quiet --locked --package bootstrap
 	@target/debug/bootstrap migrate '{"action":"$@"}'
+
+user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admin
+	@cargo build --quiet --locked --package bootstrap
+	@target/debug/bootstrap migrate \
+		'{"action":"user","email":"$(EMAIL)"$(if $(ROLE),$(comma)"role":"$(ROLE)")}'
 
 conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge another runtime: BOOTSTRAP=/path
 ifdef BOOTSTRAP

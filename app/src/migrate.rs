@@ -21,6 +21,7 @@ mod sql;
 pub mod status;
 mod steps;
 mod undo;
+mod user;
 mod watch;
 mod whole;
 
@@ -60,6 +61,7 @@ pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
         Action::Create => whole::create(app, invocation)?,
         Action::Drop { confirm } => whole::drop(app, invocation, confirm.as_deref())?,
         Action::Reset { confirm } => whole::reset(app, invocation, confirm.as_deref())?,
+        Action::User { email, role } => user::user(app, invocation, &email, role.as_deref())?,
     };
     Ok(reply.into())
 }

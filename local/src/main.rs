@@ -73,7 +73,7 @@ fn serve(options: Options) -> Result<()> {
         true => None,
         false => Some(Postgres::start(&options.dir)?),
     };
-    let settings = Arc::new(settings(&options, bootstrap, postgres.as_ref())?);
+    let settings = Arc::new(settings(&options, bootstrap, postgres.as_ref(), address)?);
     let functions: Vec<Arc<Function>> = options
         .functions
         .iter()
@@ -108,12 +108,13 @@ fn open(options: &Options, address: SocketAddr, functions: &[Arc<Function>]) -> 
         let answer = reply
             .map_err(|_| format!("failed to invoke `{name}`: it is throttled"))?
             .answer;
-        answer.map_err(|error| {
+        let answer = answer.map_err(|error| {
             format!(
                 "failed to invoke `{name}`: {}",
                 String::from_utf8_lossy(&error)
             )
         })?;
+        println!("{name}: {}", String::from_utf8_lossy(&answer));
     }
     let server = front::start(address, functions.to_vec())?;
     println!("http://localhost:{}", address.port());
@@ -157,6 +158,7 @@ fn settings(
     options: &Options,
     bootstrap: PathBuf,
     postgres: Option<&Postgres>,
+    address: SocketAddr,
 ) -> Result<Settings> {
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
         .into_iter()
@@ -168,6 +170,11 @@ fn settings(
     }
     if !is_set("APP_ENV") {
         variables.push(("APP_ENV".to_owned(), "development".to_owned()));
+    }
+    // As a deployment sets it to the URL that it got.
+    if !is_set("LAMBDA_FUNCTION_URL") {
+        let url = format!("http://localhost:{}", address.port());
+        variables.push(("LAMBDA_FUNCTION_URL".to_owned(), url));
     }
     if !is_set("LAMBDA_TASK_ROOT") {
         let directory = env::current_dir()?.display().to_string();

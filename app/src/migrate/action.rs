@@ -58,11 +58,18 @@ pub enum Action {
         /// The database's name.
         confirm: Option<String>,
     },
+    /// Lets a person into the admin tool.
+    User {
+        /// Who.
+        email: String,
+        /// As what; the same as before when absent.
+        role: Option<String>,
+    },
 }
 
-const ACTIONS: [&str; 11] = [
+const ACTIONS: [&str; 12] = [
     "migrate", "status", "pending", "rollback", "redo", "baseline", "repair", "seed", "create",
-    "drop", "reset",
+    "drop", "reset", "user",
 ];
 
 impl Action {
@@ -109,6 +116,10 @@ impl Action {
             },
             "reset" => Action::Reset {
                 confirm: keys.text("confirm")?,
+            },
+            "user" => Action::User {
+                email: keys.text("email")?.unwrap_or_default(),
+                role: keys.text("role")?,
             },
             unknown => {
                 // An action's name is short; whatever else this is does not belong into a log.

@@ -1,0 +1,1 @@
+DROP TABLE plain_lambda.audit;
