@@ -9,15 +9,18 @@ mod error;
 pub mod notice;
 mod observer;
 mod tls;
+mod transaction;
 mod transient;
 
 pub use direct::MARK;
 pub use error::describe;
 pub use observer::Observer;
+pub use transaction::{Access, Row, Transaction};
 
 use crate::settings::DatabaseSettings;
 use crate::{Failure, Invocation};
 use connector::Connector;
+use postgres::error::SqlState;
 use postgres::{Client, Config, SimpleQueryMessage};
 use r2d2::{Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -212,6 +215,18 @@ fn limit(invocation: &Invocation) -> Duration {
         Some(remaining) => (remaining - ANSWER_MARGIN.min(remaining / 4)).min(CONNECT_LIMIT),
         None => CONNECT_LIMIT,
     }
+}
+
+/// A query of a page has failed, or was stopped at the limit before the deadline.
+pub fn failed(error: postgres::Error) -> Failure {
+    let (kind, message) = match error.code() {
+        Some(&SqlState::QUERY_CANCELED) => (
+            "Function.OutOfTime",
+            "failed to read the database in the time of one invocation",
+        ),
+        _ => ("Function.QueryFailed", "failed to read the database"),
+    };
+    Failure::new(kind, message).because(describe(&error))
 }
 
 fn unavailable(settings: &DatabaseSettings, cause: String) -> Failure {
