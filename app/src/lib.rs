@@ -3,6 +3,8 @@
 //! A handler gets the app and an invocation and returns a reply or a failure; it knows nothing of
 //! the Runtime API. To add a function, write its handler and name it in `HANDLERS`.
 
+mod audit;
+mod catalogue;
 mod database;
 mod failure;
 mod guard;
@@ -10,6 +12,9 @@ mod http;
 mod invocation;
 mod migrate;
 mod pages;
+mod people;
+mod records;
+mod session;
 mod settings;
 
 pub use failure::Failure;
@@ -17,6 +22,7 @@ pub use invocation::{Invocation, Reply};
 
 use database::Database;
 use settings::Settings;
+use std::sync::atomic::AtomicBool;
 
 /// Answers one invocation.
 pub type Handler = fn(&App, &Invocation) -> Result<Reply, Failure>;
@@ -28,21 +34,33 @@ pub const HANDLERS: &[(&str, Handler)] = &[("http", http::handle), ("migrate", m
 pub struct App {
     settings: Settings,
     database: Database,
+    catalogue: catalogue::Cache,
+    /// Whether this process has made a page for somebody.
+    has_visitors: AtomicBool,
 }
 
 impl App {
     /// Reads the settings; opens nothing, so that it costs next to nothing before the first event.
-    /// `concurrency` is how many invocations will be handled at once.
+    /// `handler` is the name of the one that will be asked, `concurrency` how often at once.
     ///
     /// # Errors
     /// `Function.InvalidSettings`, naming the variable and what it may be.
     pub fn new(
         variable: &dyn Fn(&str) -> Option<String>,
+        handler: &str,
         concurrency: usize,
     ) -> Result<App, Failure> {
         let settings = Settings::read(variable)?;
+        if handler == "http" && !settings.is_local() {
+            settings.check_secret()?;
+        }
         let database = Database::new(settings.database.clone(), concurrency);
-        Ok(App { settings, database })
+        Ok(App {
+            settings,
+            database,
+            catalogue: catalogue::Cache::default(),
+            has_visitors: AtomicBool::new(false),
+        })
     }
 
     /// Closes the connections that nobody uses; the next invocation opens new ones.

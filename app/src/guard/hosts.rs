@@ -20,11 +20,11 @@ pub fn allow(settings: &Settings, request: &Request) -> bool {
 
 fn allows(settings: &Settings, host: &str) -> bool {
     let url = settings.function_url.as_deref().unwrap_or_default();
-    let url = url.strip_prefix("https://").unwrap_or(url);
+    let url = url.split_once("://").map_or(url, |(_, rest)| rest);
     let url = url.split('/').next().unwrap_or_default();
     let hosts = settings.allowed_hosts.as_deref().unwrap_or_default();
     let patterns = hosts.split(',').map(str::trim).chain([url]);
-    let local = settings.shows_causes() && is_local(host);
+    let local = settings.is_local() && is_local(host);
     local || { patterns }.any(|pattern| !pattern.is_empty() && matches(pattern, host))
 }
 

@@ -3,8 +3,8 @@
 
 use crate::http::{Request, Response, takes_gzip};
 
-/// A file that is in the executable, twice: compressed when that was compiled.
-struct Asset {
+/// A file that is in the executable twice: as it is, and compressed when it was compiled.
+pub struct Asset {
     name: &'static str,
     extension: &'static str,
     content_type: &'static str,
@@ -41,21 +41,25 @@ pub fn script() -> String {
 }
 
 /// The file at this path, if it is one.
-pub fn find(request: &Request) -> Option<Response> {
-    let asset = [&STYLE, &SCRIPT]
-        .into_iter()
-        .find(|asset| request.path == asset.path())?;
-    let response = match takes_gzip(request) {
-        true => Response::of(200, asset.content_type, asset.gzip).with("content-encoding", "gzip"),
-        false => Response::of(200, asset.content_type, asset.plain),
-    };
-    let response = response
-        .with("cache-control", "public, max-age=31536000, immutable")
-        .with("vary", "accept-encoding");
-    Some(response)
+pub fn find(path: &str) -> Option<&'static Asset> {
+    let mut assets = [&STYLE, &SCRIPT].into_iter();
+    assets.find(|asset| path == asset.path())
 }
 
 impl Asset {
+    /// The file, which a browser keeps for ever.
+    pub fn show(&self, request: &Request) -> Response {
+        let response = match takes_gzip(request) {
+            true => {
+                Response::of(200, self.content_type, self.gzip).with("content-encoding", "gzip")
+            }
+            false => Response::of(200, self.content_type, self.plain),
+        };
+        response
+            .with("cache-control", "public, max-age=31536000, immutable")
+            .with("vary", "accept-encoding")
+    }
+
     fn path(&self) -> String {
         format!("/{}-{:016x}.{}", self.name, self.hash, self.extension)
     }

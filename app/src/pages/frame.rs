@@ -1,36 +1,32 @@
 //! What is around every page: the head, the way to the other pages, who is signed in.
 
-use super::assets;
+use super::{SECTIONS, assets};
 use crate::http::Response;
+use crate::people::Person;
 use askama::Template;
-
-/// The pages that are always in reach, and whether only an admin sees them.
-const SECTIONS: [(&str, &str, bool); 1] = [("/", "Dashboard", false)];
 
 /// What differs from page to page.
 #[derive(Default)]
-pub struct Frame {
+pub struct Frame<'a> {
     /// Which of `SECTIONS` this is, by its path.
     pub section: &'static str,
     /// Who is signed in.
-    pub email: Option<String>,
-    /// Whether that is an admin.
-    pub is_admin: bool,
+    pub person: Option<&'a Person>,
     /// What the last request has done.
-    pub notice: Option<String>,
+    pub notice: Option<&'a str>,
 }
 
 #[derive(Template)]
 #[template(path = "layout.html")]
 struct Layout<'a> {
-    frame: &'a Frame,
+    frame: &'a Frame<'a>,
     style: String,
     script: String,
     title: &'a str,
     main: &'a str,
 }
 
-impl Frame {
+impl Frame<'_> {
     /// The page with what is around it.
     pub fn around(&self, status: u16, title: &str, main: &impl Template) -> Response {
         self.with(status, title, &render(main))
@@ -49,9 +45,10 @@ impl Frame {
     }
 
     fn sections(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let role = self.person.map(|person| person.role);
         let seen = SECTIONS
             .iter()
-            .filter(|(_, _, admins)| self.is_admin || !admins);
+            .filter(move |(_, _, wanted)| role >= Some(*wanted));
         seen.map(|(path, name, _)| (*path, *name))
     }
 }

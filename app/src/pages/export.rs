@@ -1,0 +1,167 @@
+//! `…/export`: a list as a file, and a page that says how, or that it takes several.
+
+use super::cell::table_path;
+use super::errors;
+use super::gate::Visit;
+use super::list;
+use super::tables::grouped;
+use crate::Failure;
+use crate::catalogue::Table;
+use crate::database::{Access, Connection, failed};
+use crate::http::{Response, takes_gzip};
+use crate::records::Selection;
+use crate::records::export::{Export, Format, write};
+use crate::records::list::estimate;
+use askama::Template;
+
+/// Bytes of a file. A reply has 6 MB, as JSON: it takes what is compressed in base64, and escapes
+/// the rest.
+const COMPRESSED: usize = 4 * 1024 * 1024;
+const PLAIN: usize = 2 * 1024 * 1024;
+
+#[derive(Template)]
+#[template(path = "export.html")]
+struct Page<'a> {
+    table: &'a Table,
+    list: String,
+    rows: String,
+    filters: Vec<String>,
+    csv: String,
+    json: String,
+    /// Where the part and the rest are, when one file does not hold it all.
+    parts: Option<(String, String, String)>,
+}
+
+/// The page; with `as`, the file.
+pub fn show(
+    visit: &Visit,
+    connection: &mut Connection,
+    path: &[&str],
+) -> Result<Response, Failure> {
+    let parameters = match visit.request.parameters() {
+        Ok(parameters) => parameters,
+        Err(why) => return Ok(errors::unreadable(visit.request, why)),
+    };
+    let (own, of_list): (Vec<_>, Vec<_>) =
+        { parameters.into_iter() }.partition(|(name, _)| matches!(name.as_str(), "as" | "part"));
+    let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
+    let catalogue = visit.app.catalogue.get(&mut transaction)?;
+    let Some(table) = list::find(&catalogue, path) else {
+        return Ok(errors::not_found(visit.request));
+    };
+    let selection = match Selection::read(table, &of_list) {
+        Ok(selection) => selection,
+        Err(why) => return Ok(errors::notice(visit.request, 400, "No such list", &why, "")),
+    };
+    let format = match super::sign_in::field(&own, "as") {
+        "csv" => Format::Csv,
+        "json" => Format::Json,
+        "" => {
+            let rows = estimate(&mut transaction, table, &selection).map_err(failed)?;
+            return Ok(page(visit, table, &selection, &rows, None));
+        }
+        _ => {
+            let text = "A list is exported as csv or json.";
+            return Ok(errors::notice(
+                visit.request,
+                400,
+                "No such format",
+                text,
+                "",
+            ));
+        }
+    };
+    let limit = if takes_gzip(visit.request) {
+        COMPRESSED
+    } else {
+        PLAIN
+    };
+    let export = write(&mut transaction, table, &selection, format, limit).map_err(failed)?;
+    let is_part = own.iter().any(|(name, _)| name == "part");
+    if export.next.is_some()
+        && !is_part
+        && visit
+            .request
+            .header("accept")
+            .is_some_and(|accepted| accepted.contains("text/html"))
+    {
+        let rows = export.rows.to_string();
+        return Ok(page(
+            visit,
+            table,
+            &selection,
+            &rows,
+            Some((format, &export)),
+        ));
+    }
+    Ok(file(table, &selection, format, export))
+}
+
+fn file(table: &Table, selection: &Selection, format: Format, export: Export) -> Response {
+    let (content_type, extension) = match format {
+        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        Format::Json => ("application/json", "json"),
+    };
+    // A file's name is plain ASCII here; the table's own may be anything.
+    let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    let name: String = table
+        .name
+        .chars()
+        .filter(|character| plain(*character))
+        .collect();
+    let response = Response::of(200, content_type, export.bytes)
+        .with("cache-control", "no-store")
+        .with(
+            "content-disposition",
+            format!("attachment; filename=\"{name}.{extension}\""),
+        );
+    match &export.next {
+        None => response,
+        Some(next) => {
+            let rest = address(table, &selection.query(table, Some(next)), format);
+            response.with("link", format!("<{rest}>; rel=\"next\""))
+        }
+    }
+}
+
+fn page(
+    visit: &Visit,
+    table: &Table,
+    selection: &Selection,
+    rows: &str,
+    part: Option<(Format, &Export)>,
+) -> Response {
+    let query = selection.query(table, selection.cursor.as_ref());
+    let search = (!selection.search.is_empty()).then(|| format!("holds “{}”", selection.search));
+    let filters = selection.filters.iter().map(|filter| filter.words(table));
+    let page = Page {
+        table,
+        list: super::cell::list_path(table, &query),
+        rows: grouped(rows),
+        filters: search.into_iter().chain(filters).collect(),
+        csv: address(table, &query, Format::Csv),
+        json: address(table, &query, Format::Json),
+        parts: part.map(|(format, export)| {
+            let rest = selection.query(table, export.next.as_ref());
+            (
+                format!("{}&part=1", address(table, &query, format)),
+                address(table, &rest, format),
+                name(format).to_uppercase(),
+            )
+        }),
+    };
+    visit.page("/tables", &format!("Export {}", table.title()), &page)
+}
+
+fn address(table: &Table, query: &str, format: Format) -> String {
+    let format = name(format);
+    let and = if query.is_empty() { "" } else { "&" };
+    table_path(table, &format!("/export?{query}{and}as={format}"))
+}
+
+fn name(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "csv",
+        Format::Json => "json",
+    }
+}
