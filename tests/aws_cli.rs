@@ -1,6 +1,6 @@
 //! The real AWS CLI invokes the functions of `local` as it invokes those of AWS.
 
-use crate::stage::{Database, Local, tool, wait_for};
+use crate::stage::{Database, Local, MIGRATIONS, tool, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
@@ -42,7 +42,7 @@ fn the_aws_cli_invokes_a_function_by_its_name() {
     assert!(said["FunctionError"].is_null(), "{said}");
     assert_eq!(
         reply["applied"].as_array().map(Vec::len),
-        Some(3),
+        Some(MIGRATIONS),
         "{reply}"
     );
     assert!(database.has("customers"));

@@ -8,7 +8,7 @@ mod before_next;
 mod order;
 mod watch;
 
-use crate::stage::{RuntimeApi, USUAL, bootstrap, root};
+use crate::stage::{RuntimeApi, SECRET, USUAL, bootstrap, root};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -94,6 +94,7 @@ fn processes(executable: &Path) -> [(&'static str, u64); 2] {
     let url = [
         ("DATABASE_URL", "postgres://nowhere/app"),
         ("APP_ENV", "lambda"),
+        ("SECRET_KEY_BASE", SECRET),
     ];
     let mut api = RuntimeApi::with(executable, "http", &url);
     let stat = format!("/proc/{}/stat", api.program().pid());

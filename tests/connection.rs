@@ -141,13 +141,12 @@ fn a_connection_that_died_in_a_freeze_is_replaced_unseen() {
         ))
         .expect("the administrator may");
     let local = Local::start(&database);
-    assert_eq!(local.get("/").0, 200);
+    local.expect_database();
     let environment = local.frozen();
     wait_for("Postgres to end the idle session", || {
         (database.sessions() == 0).then_some(())
     });
-    let (status, page) = local.get("/");
-    assert_eq!(status, 200, "{page}");
+    local.expect_database();
     assert_eq!(local.frozen(), environment, "the same process reconnected");
     assert!(!local.log().contains("ERROR"), "{}", local.log());
 }
@@ -161,7 +160,7 @@ fn a_connection_that_went_mute_in_a_freeze_is_replaced_unseen() {
         .env("DATABASE_URL", &database.url_at(port))
         .args(["--timeout", "5"])
         .start();
-    assert_eq!(local.get("/").0, 200);
+    local.expect_database();
     let environment = local.frozen();
     mute.store(true, Ordering::Relaxed);
     // Only a connection that was idle for a second is asked.
@@ -169,8 +168,7 @@ fn a_connection_that_went_mute_in_a_freeze_is_replaced_unseen() {
     wait_for("a second of idleness", || {
         (idle_since.elapsed() > Duration::from_millis(1100)).then_some(())
     });
-    let (status, page) = local.get("/");
-    assert_eq!(status, 200, "{page}");
+    local.expect_database();
     assert_eq!(local.frozen(), environment, "the same process reconnected");
 }
 
@@ -205,7 +203,7 @@ fn one_environment_keeps_one_connection() {
     let database = Database::new();
     let local = Local::start(&database);
     for _ in 0..5 {
-        assert_eq!(local.get("/").0, 200);
+        local.expect_database();
     }
     assert_eq!(database.sessions(), 1);
 }
@@ -232,9 +230,13 @@ fn the_parts_name_the_database_with_the_environments_suffix() {
         .env("DB_PORT", port)
         .env("DB_NAME", &stem)
         .start();
-    let (status, page) = local.get("/");
-    assert_eq!(status, 200, "{page}");
-    assert!(page.contains(&format!("{stem}_test")), "{page}");
+    local.expect_database();
+    let (mut named, wanted) = (Cluster::get().admin(), format!("{stem}_test"));
+    let sessions = named.query_one(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
+        &[&wanted],
+    );
+    assert_eq!(sessions.expect("it may look").get::<_, i64>(0), 1);
     drop(local);
     admin
         .batch_execute(&format!("DROP DATABASE {stem}_test WITH (FORCE)"))

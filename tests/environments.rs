@@ -84,13 +84,13 @@ fn an_environment_that_exits_is_replaced() {
 fn an_environment_that_is_killed_while_it_waits_is_replaced_unseen() {
     let database = Database::new();
     let local = Local::start(&database);
-    assert_eq!(local.get("/").0, 200);
+    local.expect_database();
     let environment = local.frozen();
     signal(environment, "KILL");
     wait_for("the killed environment to be gone", || {
         (!local.environments().contains(&environment)).then_some(())
     });
-    assert_eq!(local.get("/").0, 200);
+    local.expect_database();
     assert_ne!(local.frozen(), environment);
 }
 
@@ -166,7 +166,7 @@ fn nothing_stays_behind_when_local_is_interrupted_or_killed() {
     let database = Database::new();
     for kill in [false, true] {
         let mut local = Local::start(&database);
-        assert_eq!(local.get("/").0, 200);
+        local.expect_database();
         let environment = local.frozen();
         if kill {
             local.kill();
@@ -350,7 +350,7 @@ fn a_handler_that_ends_in_order_is_asked_to_and_waited_for() {
     let mut local = Local::with(&database)
         .args(["--env", "GRACEFUL_SHUTDOWN=true"])
         .start();
-    assert_eq!(local.get("/").0, 200);
+    local.expect_database();
     local.frozen();
     assert!(local.interrupt().success(), "{}", local.log());
     let log = local.log();

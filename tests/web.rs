@@ -1,41 +1,50 @@
 //! What a browser gets: pages through the Function URL.
 
-use crate::stage::{Database, Local};
+use crate::stage::{Database, Local, SECRET};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::io::Read;
-use ureq::http::{HeaderMap, Request, Response};
-use ureq::{Agent, Body};
+use ureq::http::HeaderMap;
+
+/// A page of every kind.
+const PAGES: [&str; 12] = [
+    "/",
+    "/tables",
+    "/tables/public/orders",
+    "/tables/public/orders/row/3",
+    "/tables/public/orders/edit/3",
+    "/tables/public/orders/delete/3",
+    "/tables/public/orders/export",
+    "/orders-per-month",
+    "/audit",
+    "/people",
+    "/password",
+    "/nowhere",
+];
 
 #[test]
 fn the_first_page_lists_the_tables_and_the_state_of_the_migrations() {
     let database = Database::new();
     let local = Local::start(&database);
-
-    let (status, page) = local.get("/");
-    assert_eq!(status, 200);
-    assert!(page.contains("There are none yet"), "{page}");
-    assert!(page.contains("3 pending"), "{page}");
-
-    local
-        .invoke("migrations", r#"{"action":"migrate"}"#)
-        .expect("it applies");
-    local
-        .invoke("migrations", r#"{"action":"seed"}"#)
-        .expect("the database is empty");
-    let (_, page) = local.get("/");
+    let page = local.workshop().get("/");
+    assert_eq!(page.status, 200);
     for expected in [
         "order_lines",
         "order_totals",
         "up to date",
         "create_customers",
-        "3 applied",
+        database.name(),
     ] {
-        assert!(page.contains(expected), "no {expected} in {page}");
+        assert!(
+            page.body.contains(expected),
+            "no {expected} in {}",
+            page.body
+        );
     }
     assert!(
-        !page.contains("plain_lambda"),
-        "the history is not a table of the user's: {page}"
+        !page.body.contains("plain_lambda"),
+        "the tool's own tables are not the user's: {}",
+        page.body
     );
 }
 
@@ -55,9 +64,10 @@ fn a_page_says_why_the_database_does_not_answer_only_to_a_developer() {
     let check = |environment: &str, shows: bool| {
         let local = Local::with(&database)
             .env("DATABASE_URL", "postgres://u:secret@127.0.0.1:1/d")
+            .env("SECRET_KEY_BASE", SECRET)
             .env("APP_ENV", environment)
             .start();
-        let (status, page) = local.get("/");
+        let (status, page) = local.get("/sign-in/void");
         assert_eq!(status, 503);
         assert_eq!(page.contains("onnection refused"), shows, "{page}");
         assert!(local.log().contains("onnection refused"), "{}", local.log());
@@ -71,22 +81,23 @@ fn a_page_says_why_the_database_does_not_answer_only_to_a_developer() {
 fn an_unknown_address_is_a_404_page_that_escapes_it() {
     let database = Database::new();
     let local = Local::start(&database);
-    let (status, page) = local.get("/nowhere/'%3Cscript%3E&");
-    assert_eq!(status, 404);
-    assert!(page.contains("Page not found"), "{page}");
-    assert!(page.contains("/nowhere/&#39;%3Cscript%3E&#38;"), "{page}");
+    let page = local.workshop().get("/nowhere/'%3Cscript%3E&");
+    assert_eq!(page.status, 404);
+    assert!(page.body.contains("Page not found"), "{}", page.body);
+    let escaped = "/nowhere/&#39;%3Cscript%3E&#38;";
+    assert!(page.body.contains(escaped), "{}", page.body);
 }
 
 #[test]
 fn head_has_the_headers_of_get_and_no_body() {
     let database = Database::new();
     let local = Local::start(&database);
-    for path in ["/", "/up"] {
+    for path in ["/sign-in", "/up"] {
         // The event's own reply: a server leaves out the body of a response to HEAD anyway.
         let reply = |method: &str| {
             let http = json!({"method": method, "path": path});
-            let event =
-                json!({"version": "2.0", "rawPath": path, "requestContext": {"http": http}});
+            let event = json!({"version": "2.0", "rawPath": path, "headers": {"host": "localhost"},
+                    "requestContext": {"http": http}});
             local
                 .invoke("web", &event.to_string())
                 .expect("it is a page")
@@ -110,27 +121,10 @@ fn a_wrong_method_is_405_and_names_the_right_ones() {
     let database = Database::new();
     let local = Local::start(&database);
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
-        let response = local.response(method, "/");
+        let response = local.response(method, "/up");
         assert_eq!(response.status(), 405, "{method}");
         assert_eq!(response.headers()["allow"], "GET, HEAD", "{method}");
     }
-}
-
-/// A request with headers of its own; the compressed body stays compressed.
-fn ask(local: &Local, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(format!("{}{path}", local.url()));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let agent: Agent = Agent::config_builder()
-        .http_status_as_error(false)
-        .allow_non_standard_methods(true)
-        .build()
-        .into();
-    let request = request.body(()).expect("a valid request");
-    agent.run(request).expect("local answers")
 }
 
 fn said<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
@@ -168,8 +162,9 @@ fn every_response_tells_the_browser_to_protect_its_user() {
 fn a_page_holds_no_script_and_no_style_of_its_own() {
     let database = Database::new();
     let local = Local::start(&database);
-    for path in ["/", "/nowhere"] {
-        let (_, page) = local.get(path);
+    let person = local.workshop();
+    for path in PAGES {
+        let page = person.get(path).body;
         for forbidden in ["<script>", "<style", " style=", " onclick="] {
             assert!(!page.contains(forbidden), "{path} has {forbidden}");
         }
@@ -181,15 +176,16 @@ fn a_host_that_is_not_ours_is_refused() {
     let database = Database::new();
     let local = Local::with(&database)
         .env("APP_ENV", "production")
+        .env("SECRET_KEY_BASE", SECRET)
         .env("LAMBDA_FUNCTION_URL", "https://shop.lambda-url.example/")
         .env("ALLOWED_HOSTS", ".shop.example")
         .start();
     let status = |host: &str, path: &str| {
         let forged = [("host", host), ("x-forwarded-host", "shop.example")];
-        ask(&local, "GET", path, &forged).status().as_u16()
+        local.ask("GET", path, &forged).status().as_u16()
     };
-    assert_eq!(status("shop.lambda-url.example", "/"), 200);
-    assert_eq!(status("www.shop.example", "/"), 200);
+    assert_eq!(status("shop.lambda-url.example", "/"), 303);
+    assert_eq!(status("www.shop.example", "/"), 303);
     assert_eq!(status("evil.example", "/"), 403);
     assert_eq!(status("shop.example.evil.example", "/"), 403);
     assert_eq!(
@@ -206,7 +202,7 @@ fn what_another_site_makes_a_browser_send_is_refused() {
     let local = Local::start(&database);
     let host = local.url().trim_start_matches("http://").to_string();
     let own = format!("https://{host}");
-    let status = |headers: &[(&str, &str)]| ask(&local, "POST", "/", headers).status().as_u16();
+    let status = |headers: &[(&str, &str)]| local.ask("POST", "/up", headers).status().as_u16();
     for site in ["cross-site", "same-site", "unknown"] {
         assert_eq!(
             status(&[("sec-fetch-site", site), ("origin", &own)]),
@@ -226,7 +222,7 @@ fn what_another_site_makes_a_browser_send_is_refused() {
     }
     let get = [("sec-fetch-site", "cross-site")];
     assert_eq!(
-        ask(&local, "GET", "/up", &get).status(),
+        local.ask("GET", "/up", &get).status(),
         200,
         "a link may lead here"
     );
@@ -236,17 +232,17 @@ fn what_another_site_makes_a_browser_send_is_refused() {
 fn a_page_that_the_browser_has_is_not_sent_again() {
     let database = Database::new();
     let local = Local::start(&database);
-    let first = local.response("GET", "/");
+    let first = local.response("GET", "/sign-in");
     let tag = said(first.headers(), "etag").to_string();
     let known = format!("\"x\", {}", tag.trim_start_matches("W/"));
     for method in ["GET", "HEAD"] {
-        let mut again = ask(&local, method, "/", &[("if-none-match", &known)]);
+        let mut again = local.ask(method, "/sign-in", &[("if-none-match", &known)]);
         assert_eq!(again.status(), 304, "{method}");
         assert_eq!(said(again.headers(), "etag"), tag);
         let body = again.body_mut().read_to_string().expect("it is whole");
         assert_eq!(body, "");
     }
-    let other = ask(&local, "GET", "/", &[("if-none-match", "\"x\"")]);
+    let other = local.ask("GET", "/sign-in", &[("if-none-match", "\"x\"")]);
     assert_eq!(other.status(), 200);
 }
 
@@ -254,11 +250,10 @@ fn a_page_that_the_browser_has_is_not_sent_again() {
 fn a_page_is_compressed_for_who_takes_it() {
     let database = Database::new();
     let local = Local::start(&database);
-    let (_, plain) = local.get("/");
-    let mut response = ask(
-        &local,
+    let (_, plain) = local.get("/sign-in");
+    let mut response = local.ask(
         "GET",
-        "/",
+        "/sign-in",
         &[("accept-encoding", "br;q=1, gzip;q=0.5")],
     );
     assert_eq!(said(response.headers(), "content-encoding"), "gzip");
@@ -270,7 +265,7 @@ fn a_page_is_compressed_for_who_takes_it() {
         .expect("it is gzip");
     assert_eq!(page, plain);
     for coding in ["identity", "gzip;q=0", "br", "gzipped"] {
-        let response = ask(&local, "GET", "/", &[("accept-encoding", coding)]);
+        let response = local.ask("GET", "/sign-in", &[("accept-encoding", coding)]);
         assert!(
             !response.headers().contains_key("content-encoding"),
             "{coding}"
@@ -282,13 +277,13 @@ fn a_page_is_compressed_for_who_takes_it() {
 fn a_program_gets_its_errors_in_json() {
     let database = Database::new();
     let local = Local::start(&database);
-    let mut response = ask(&local, "GET", "/nowhere", &[("accept", "application/json")]);
-    assert_eq!(response.status(), 404);
+    let mut response = local.ask("GET", "/", &[("accept", "application/json")]);
+    assert_eq!(response.status(), 401);
     assert_eq!(said(response.headers(), "content-type"), "application/json");
     let body = response.body_mut().read_to_string().expect("it is whole");
     let body: Value = serde_json::from_str(&body).expect("it is JSON");
-    assert_eq!(body["status"], 404);
-    assert_eq!(body["error"], "Page not found");
+    assert_eq!(body["status"], 401);
+    assert_eq!(body["error"], "Not signed in");
 }
 
 #[test]
@@ -297,7 +292,8 @@ fn an_address_with_an_escape_that_is_none_is_a_400() {
     let local = Local::start(&database);
     for path in ["/%zz", "/a/%ff", "/%"] {
         let event = json!({
-            "version": "2.0", "rawPath": path, "requestContext": {"http": {"method": "GET"}},
+            "version": "2.0", "rawPath": path, "headers": {"host": "localhost"},
+            "requestContext": {"http": {"method": "GET"}},
         });
         let reply = local
             .invoke("web", &event.to_string())
@@ -313,7 +309,7 @@ fn up_asks_the_database_when_it_is_told_to() {
     let (status, body) = local.get("/up?db");
     assert_eq!(
         (status.as_u16(), &*body),
-        (503, "3 migrations are pending\n")
+        (503, "5 migrations are pending\n")
     );
     local
         .invoke("migrations", r#"{"action":"migrate"}"#)
@@ -334,7 +330,7 @@ fn a_page_that_waits_for_the_database_asks_again_by_itself() {
     let local = Local::with(&database)
         .env("DATABASE_URL", "postgres://u@127.0.0.1:1/d")
         .start();
-    let response = local.response("GET", "/");
+    let response = local.response("GET", "/sign-in/void");
     assert_eq!(response.status(), 503);
     assert_eq!(said(response.headers(), "refresh"), "5");
     assert_eq!(said(response.headers(), "retry-after"), "5");
@@ -344,27 +340,22 @@ fn a_page_that_waits_for_the_database_asks_again_by_itself() {
 fn a_query_that_takes_too_long_is_a_page_and_not_a_timeout() {
     let database = Database::new();
     let local = Local::with(&database).args(["--timeout", "3"]).start();
-    assert_eq!(local.get("/").0, 200);
-    // What the page reads is locked, as by somebody's `ALTER TABLE`.
-    let mut other = database.client();
-    other.batch_execute("create table t ()").expect("it may");
-    other
-        .batch_execute("begin; lock table t in access exclusive mode")
-        .expect("it may");
-    let (status, page) = local.get("/");
-    assert_eq!(status, 503, "{page}");
-    assert!(page.contains("took too long"), "{page}");
-    other.batch_execute("rollback").expect("it may");
-    assert_eq!(local.get("/").0, 200, "the connection is still good");
+    let person = local.workshop();
+    let slow = "create view slow as select pg_sleep(10)::text as slept";
+    database.client().batch_execute(slow).expect("it may");
+    let page = person.get("/tables/public/slow");
+    assert_eq!(page.status, 503, "{}", page.body);
+    assert!(page.body.contains("took too long"), "{}", page.body);
+    assert_eq!(person.get("/").status, 200, "the connection is still good");
 }
 
 #[test]
 fn a_request_is_one_line_without_its_secrets() {
     let database = Database::new();
     let local = Local::start(&database);
-    local.get("/?token=hunter2&a=b");
+    local.get("/sign-in?token=hunter2&a=b");
     let log = local.log();
-    let line = "GET /?token=[filtered]&a=b 200 for 127.0.0.1";
+    let line = "GET /sign-in?token=[filtered]&a=b 200 for 127.0.0.1";
     assert!(log.contains(line), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
@@ -407,7 +398,7 @@ fn api_gateway_and_a_load_balancer_are_answered_in_their_own_form() {
 fn the_stylesheet_is_kept_by_the_browser_for_ever() {
     let database = Database::new();
     let local = Local::start(&database);
-    let (_, page) = local.get("/nowhere");
+    let (_, page) = local.get("/sign-in");
     let (_, rest) = page
         .split_once("href=\"/style-")
         .expect("the page names its stylesheet");

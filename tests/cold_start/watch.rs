@@ -28,7 +28,8 @@ const ENVIRONMENT: &str = "AWS_LAMBDA_RUNTIME_API=\"$AWS_LAMBDA_RUNTIME_API\" _H
     AWS_XRAY_DAEMON_ADDRESS=169.254.79.129:2000 AWS_XRAY_CONTEXT_MISSING=LOG_ERROR \
     LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime TZ=:UTC LANG=en_US.UTF-8 \
     PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin LD_LIBRARY_PATH=/lib64:/usr/lib64:/var/runtime:/opt/lib \
-    DATABASE_URL=postgres://app:secret@ep-x.eu-central-1.aws.neon.tech/app APP_ENV=lambda";
+    DATABASE_URL=postgres://app:secret@ep-x.eu-central-1.aws.neon.tech/app APP_ENV=lambda \
+    SECRET_KEY_BASE=0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
 /// The memory that a start has used, by its addresses.
 #[derive(Default)]

@@ -67,14 +67,28 @@ impl Local {
     /// A response to a request without a body.
     #[track_caller]
     pub fn response(&self, method: &str, path: &str) -> Response<Body> {
-        let request = ureq::http::Request::builder()
+        self.ask(method, path, &[])
+    }
+
+    /// The same with headers of its own.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+        let mut request = ureq::http::Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.url))
-            .body(())
-            .expect("a valid request");
-        self.agent
-            .run(request)
-            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+            .uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).expect("a valid request");
+        let response = self.agent.run(request);
+        response.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Whether a page gets to the database, migrated or not.
+    #[track_caller]
+    pub fn expect_database(&self) {
+        let (_, said) = self.get("/up?db");
+        assert!(said == "up\n" || said.ends_with("are pending\n"), "{said}");
     }
 
     /// Invokes a function; `Err` with the error's JSON when it fails.

@@ -3,6 +3,7 @@
 mod cluster;
 mod database;
 mod local;
+mod person;
 mod pgbouncer;
 mod program;
 pub mod proxy;
@@ -11,6 +12,7 @@ mod runtime_api;
 pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, Options, free_port, resident_kb, state};
+pub use person::{Answer, PASSWORD, Person};
 pub use pgbouncer::PgBouncer;
 pub use program::{
     Program, arm64, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool,
@@ -21,6 +23,12 @@ pub use runtime_api::{RuntimeApi, USUAL};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// What sessions are sealed with where a secret has to be one.
+pub const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+/// How many migrations the project has.
+pub const MIGRATIONS: usize = 5;
 
 /// How long a test waits for a condition before it says what it waited for: less for another's
 /// runtime, which may be wrong in every row.

@@ -1,6 +1,7 @@
 //! A Runtime API that does what a test says, down to the bytes: what no honest server sends, the
 //! real executable has to meet too. Plain sockets; checks nothing by itself.
 
+use super::SECRET;
 use super::program::Program;
 use super::{patience, wait_for};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -95,6 +96,7 @@ impl RuntimeApi {
         command
             .env("AWS_LAMBDA_RUNTIME_API", address)
             .env("_HANDLER", handler)
+            .env("SECRET_KEY_BASE", SECRET)
             .envs(VARIABLES)
             .envs(variables.iter().copied());
         if let Some(directory) = executable.parent() {

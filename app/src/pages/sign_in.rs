@@ -153,7 +153,10 @@ pub fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
 fn form(status: u16, to: &str, email: &str, wrong: Option<String>) -> Response {
     let page = SignIn { to, email, wrong };
     let response = Frame::default().around(status, "Sign in", &page);
-    response.with("cache-control", "no-store")
+    match status {
+        200 => response,
+        _ => response.with("cache-control", "no-store"),
+    }
 }
 
 /// Where to go after signing in: never to another site, which `//` and, to a browser, a backslash

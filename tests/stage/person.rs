@@ -1,0 +1,163 @@
+//! Somebody at a browser: a session's cookie, and forms.
+
+use super::Local;
+use form_urlencoded::Serializer;
+use serde_json::json;
+use std::cell::RefCell;
+use ureq::http::{HeaderMap, Response};
+use ureq::{Agent, Body};
+
+/// What everybody here has chosen.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Somebody at a browser.
+pub struct Person {
+    url: String,
+    agent: Agent,
+    cookie: RefCell<String>,
+}
+
+/// What came back.
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The text.
+    pub body: String,
+}
+
+impl Answer {
+    /// A header's value; empty when there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().expect("it is ASCII"))
+    }
+
+    /// Where it leads.
+    #[track_caller]
+    pub fn leads_to(&self) -> &str {
+        assert_eq!(self.status, 303, "{}", self.body);
+        self.header("location")
+    }
+
+    /// The value of the form's hidden field.
+    #[track_caller]
+    pub fn field(&self, name: &str) -> String {
+        let begin = format!("name=\"{name}\" value=\"");
+        let (_, rest) = self.body.split_once(&begin).expect("it has the field");
+        rest.split('"').next().expect("it ends").to_string()
+    }
+}
+
+impl Local {
+    /// Somebody who is not signed in.
+    pub fn visitor(&self) -> Person {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
+        Person {
+            url: self.url().to_string(),
+            agent,
+            cookie: RefCell::default(),
+        }
+    }
+
+    /// Somebody with a role, signed in. The project's migrations have to be applied.
+    #[track_caller]
+    pub fn sign_in(&self, role: &str) -> Person {
+        let person = self.visitor();
+        let event = json!({"action": "user", "email": format!("{role}@example.com"), "role": role});
+        let answer = self.invoke("migrations", &event.to_string());
+        let answer = answer.expect("the migrations are applied");
+        let link = answer["link"].as_str().expect("local knows its address");
+        let (_, path) = link.split_once("/sign-in/").expect("it is a link");
+        let answer = person.post(&format!("/sign-in/{path}"), &[("new", PASSWORD)]);
+        assert_eq!(answer.leads_to(), "/");
+        person
+    }
+
+    /// The project's tables with their rows, and an admin.
+    #[track_caller]
+    pub fn workshop(&self) -> Person {
+        for action in ["migrate", "seed"] {
+            let event = json!({"action": action});
+            let done = self.invoke("migrations", &event.to_string());
+            done.expect("they are the project's own");
+        }
+        self.sign_in("admin")
+    }
+}
+
+impl Person {
+    /// A page.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], None)
+    }
+
+    /// Sends a form.
+    #[track_caller]
+    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let form = Serializer::new(String::new()).extend_pairs(fields).finish();
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        self.send("POST", path, &headers, Some(form))
+    }
+
+    /// Any request.
+    #[track_caller]
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let cookie = self.cookie();
+        if !cookie.is_empty() {
+            request = request.header("cookie", &cookie);
+        }
+        let response = match body {
+            Some(body) => self.agent.run(request.body(body).expect("it is valid")),
+            None => self.agent.run(request.body(()).expect("it is valid")),
+        };
+        self.keep(response.unwrap_or_else(|error| panic!("{method} {path}: {error}")))
+    }
+
+    /// The cookie that is sent, `name=value`; empty when there is none.
+    pub fn cookie(&self) -> String {
+        self.cookie.borrow().clone()
+    }
+
+    /// Sends another one from now on.
+    pub fn set_cookie(&self, cookie: &str) {
+        *self.cookie.borrow_mut() = cookie.to_string();
+    }
+
+    fn keep(&self, mut response: Response<Body>) -> Answer {
+        let headers = response.headers().clone();
+        if let Some(cookie) = headers.get("set-cookie") {
+            let cookie = cookie.to_str().expect("it is ASCII");
+            let pair = cookie.split(';').next().unwrap_or_default();
+            self.set_cookie(match pair.ends_with('=') {
+                true => "",
+                false => pair,
+            });
+        }
+        Answer {
+            status: response.status().as_u16(),
+            headers,
+            body: response.body_mut().read_to_string().expect("it is whole"),
+        }
+    }
+}
