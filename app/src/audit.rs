@@ -168,14 +168,14 @@ pub fn list(
 ///
 /// # Errors
 /// Postgres's own.
-pub fn by_day(transaction: &mut Transaction) -> Result<Vec<(String, f64)>, postgres::Error> {
+pub fn by_day(transaction: &mut Transaction) -> Result<Vec<(String, u64)>, postgres::Error> {
     let statement = "
         SELECT to_char(day, 'YYYY-MM-DD'), count(id)::text
         FROM generate_series(current_date - 29, current_date, interval '1 day') day
         LEFT JOIN plain_lambda.audit ON at >= day AND at < day + interval '1 day'
         GROUP BY day ORDER BY day";
     let rows = transaction.rows(statement, &[])?;
-    let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    let number = |text: Option<String>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok({ rows.into_iter() }
         .map(|mut row| (row[0].take().unwrap_or_default(), number(row[1].take())))
         .collect())

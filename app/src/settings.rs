@@ -128,15 +128,19 @@ impl Settings {
 
 /// Whether a secret is somebody's placeholder: few different characters, or words that say so.
 fn is_known(secret: &str) -> bool {
-    let mut seen = [false; 256];
-    secret
+    let seen = secret
         .bytes()
-        .for_each(|byte| seen[usize::from(byte)] = true);
+        .fold(0_u128, |seen, byte| seen | 1 << (byte & 127));
+    // The usual one, in hexadecimal, has no word in it.
+    seen.count_ones() < 8
+        || (!secret.bytes().all(|byte| byte.is_ascii_hexdigit()) && has_a_word(secret))
+}
+
+#[inline(never)]
+fn has_a_word(secret: &str) -> bool {
     let lower = secret.to_ascii_lowercase();
-    seen.iter().filter(|seen| **seen).count() < 8
-        || ["change", "secret", "example", "placeholder", "password"]
-            .iter()
-            .any(|word| lower.contains(word))
+    let mut words = ["change", "secret", "example", "placeholder", "password"].iter();
+    words.any(|word| lower.contains(word))
 }
 
 fn secrets(

@@ -64,7 +64,9 @@ pub fn linked(
     shown.href = catalogue
         .by_oid(&key.table)
         .and_then(|target| href(key, target, row));
-    if let Some(label) = labels.get(&(index, reference)) {
+    let mut labels = labels.iter();
+    let label = labels.find(|(key, values, _)| *key == index && *values == reference);
+    if let Some((_, _, label)) = label {
         shown.value = shown.text.replace(label.clone());
     }
     shown

@@ -2,14 +2,18 @@
 
 use askama::Template;
 
-/// The picture's size, in units of its own.
-const WIDTH: f64 = 600.0;
-const HEIGHT: f64 = 170.0;
-const TOP: f64 = 22.0;
-const BASE: f64 = 140.0;
+/// The picture's size, in tenths of its own units: whole numbers, as those with fractions would be
+/// the only ones in the executable that have to be written.
+const WIDTH: u64 = 6000;
+const HEIGHT: u64 = 1700;
+const TOP: u64 = 220;
+const BASE: u64 = 1400;
 
 /// A single bar is no wall.
-const WIDEST: f64 = 56.0;
+const WIDEST: u64 = 560;
+
+/// What a name takes.
+const NAME: u64 = 420;
 
 /// A bar chart.
 #[derive(Template)]
@@ -18,15 +22,15 @@ pub struct Chart {
     /// What it shows.
     pub title: String,
     bars: Vec<Bar>,
-    largest: String,
+    largest: u64,
 }
 
 struct Bar {
-    x: String,
-    y: String,
-    width: String,
-    height: String,
-    middle: String,
+    x: u64,
+    y: u64,
+    width: u64,
+    height: u64,
+    middle: u64,
     /// Below it; empty where there is no room.
     name: String,
     /// When one points at it.
@@ -35,27 +39,24 @@ struct Bar {
 
 impl Chart {
     /// Bars of a name and a number each, in their order.
-    pub fn new(title: &str, values: &[(String, f64)]) -> Chart {
-        let largest = values
-            .iter()
-            .fold(0.0, |largest: f64, (_, value)| largest.max(*value));
-        let step = WIDTH / values.len().max(1) as f64;
-        // A name takes some 42 units.
-        let every = (42.0 / step).ceil().max(1.0) as usize;
-        let width = (step * 0.76).min(WIDEST);
+    pub fn new(title: &str, values: &[(String, u64)]) -> Chart {
+        let largest = values.iter().map(|(_, value)| *value).max().unwrap_or(0);
+        let count = values.len().max(1) as u64;
+        let step = WIDTH / count;
+        let every = NAME.div_ceil(step.max(1)) as usize;
+        let width = (step * 3 / 4).min(WIDEST);
         let bars = values.iter().enumerate().map(|(at, (name, value))| {
-            let height = match largest > 0.0 {
-                true => (BASE - TOP) * value / largest,
-                false => 0.0,
-            };
-            let middle = step * (at as f64 + 0.5);
+            let share = u128::from(BASE - TOP) * u128::from(*value) / u128::from(largest.max(1));
+            let height = u64::try_from(share).unwrap_or(0);
+            let middle = WIDTH * (2 * at as u64 + 1) / (2 * count);
+            let is_named = at % every == every / 2;
             Bar {
-                x: units(middle - width / 2.0),
-                y: units(BASE - height),
-                width: units(width),
-                height: units(height),
-                middle: units(middle),
-                name: if at % every == every / 2 {
+                x: middle - width / 2,
+                y: BASE - height,
+                width,
+                height,
+                middle,
+                name: if is_named {
                     name.clone()
                 } else {
                     String::new()
@@ -66,7 +67,7 @@ impl Chart {
         Chart {
             title: title.to_string(),
             bars: bars.collect(),
-            largest: largest.to_string(),
+            largest,
         }
     }
 
@@ -75,27 +76,20 @@ impl Chart {
     }
 }
 
-/// To a tenth.
-fn units(number: f64) -> String {
-    format!("{}", (number * 10.0).round() / 10.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_largest_bar_reaches_the_top_and_nothing_has_no_height() {
-        let values = [
-            ("a".to_string(), 4.0),
-            ("b".to_string(), 0.0),
-            ("c".to_string(), 1.0),
-        ];
+        let values = [4, 0, 1].map(|value| ("a".to_string(), value));
         let chart = Chart::new("t", &values);
-        let heights: Vec<&str> = chart.bars.iter().map(|bar| bar.height.as_str()).collect();
-        assert_eq!(heights, ["118", "0", "29.5"]);
-        let empty = Chart::new("t", &[("a".to_string(), 0.0)]);
-        assert_eq!(empty.bars[0].height, "0");
+        let heights: Vec<u64> = chart.bars.iter().map(|bar| bar.height).collect();
+        assert_eq!(heights, [BASE - TOP, 0, (BASE - TOP) / 4]);
+        let empty = Chart::new("t", &[("a".to_string(), 0)]);
+        assert_eq!(empty.bars[0].height, 0);
         assert_eq!(Chart::new("t", &[]).bars.len(), 0);
+        let huge = Chart::new("t", &[("a".to_string(), u64::MAX)]);
+        assert_eq!(huge.bars[0].height, BASE - TOP);
     }
 }

@@ -89,15 +89,15 @@ fn sizes(largest: &[Line]) -> Chart {
     let bars: Vec<_> = { largest.iter().filter(|line| line.bytes > 0) }
         .map(|line| {
             let name: String = line.table.name.chars().take(12).collect();
-            (name, (line.bytes / bytes) as f64)
+            (name, line.bytes / bytes)
         })
         .collect();
     Chart::new(&format!("Largest tables, in {unit}"), &bars)
 }
 
 /// The month and the day are enough.
-fn by_day(days: Vec<(String, f64)>) -> Chart {
-    let short = |(day, count): (String, f64)| (day.get(5..).unwrap_or_default().to_string(), count);
+fn by_day(days: Vec<(String, u64)>) -> Chart {
+    let short = |(day, count): (String, u64)| (day.get(5..).unwrap_or_default().to_string(), count);
     let bars: Vec<_> = days.into_iter().map(short).collect();
     Chart::new("Changes a day, of the last thirty", &bars)
 }

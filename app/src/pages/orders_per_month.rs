@@ -28,7 +28,7 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
     let months = transaction.rows(MONTHS, &[]).map_err(failed)?;
     let bar = |month: &Vec<Option<String>>| {
         let orders = month[1].as_deref().and_then(|orders| orders.parse().ok());
-        (month[0].clone().unwrap_or_default(), orders.unwrap_or(0.0))
+        (month[0].clone().unwrap_or_default(), orders.unwrap_or(0))
     };
     let bars: Vec<_> = months.iter().rev().map(bar).collect();
     let page = OrdersPerMonth {

@@ -7,7 +7,6 @@ use crate::catalogue::{Catalogue, Table};
 use crate::database::{Access, Connection, Transaction, failed};
 use crate::http::Response;
 use askama::Template;
-use std::collections::HashMap;
 
 #[derive(Template)]
 #[template(path = "tables.html")]
@@ -68,17 +67,11 @@ pub fn lines<'a>(
     transaction: &mut Transaction,
 ) -> Result<Vec<Line<'a>>, Failure> {
     let rows = transaction.rows(SIZES, &[]).map_err(failed)?;
-    let mut sizes: HashMap<String, Vec<Option<String>>> = HashMap::new();
-    for mut row in rows {
-        let oid = row.remove(0).unwrap_or_default();
-        sizes.insert(oid, row);
-    }
     let tables = catalogue.tables.iter();
     let lines = tables.map(|table| {
-        let [rows, bytes, size, growth] = match sizes.remove(&table.oid) {
-            Some(row) => row.try_into().unwrap_or_default(),
-            None => Default::default(),
-        };
+        let row = rows.iter().find(|row| row[0].as_ref() == Some(&table.oid));
+        let value = |column: usize| row.and_then(|row| row[column].clone());
+        let [rows, bytes, size, growth] = [1, 2, 3, 4].map(value);
         Line {
             table,
             href: table_path(table, ""),

@@ -5,7 +5,6 @@ use super::list::escape_like;
 use super::sql::Sql;
 use crate::catalogue::{Catalogue, ForeignKey, Table};
 use crate::database::Transaction;
-use std::collections::HashMap;
 
 /// How many rows are offered to choose from.
 const CHOICES: usize = 20;
@@ -13,8 +12,8 @@ const CHOICES: usize = 20;
 /// The separator of a composite key's values, which no text of Postgres's types begins with.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Labels by the foreign key, as an index, and the values that refer.
-pub type Labels = HashMap<(usize, String), String>;
+/// The foreign key, as an index, the values that refer, and the label of what they refer to.
+pub type Labels = Vec<(usize, String, String)>;
 
 /// A row that can be referred to.
 #[derive(Debug)]
@@ -57,7 +56,7 @@ pub fn of_rows<'a>(
     let found = sql.rows(transaction)?.into_iter().filter_map(|row| {
         let mut row = row.into_iter();
         let mut next = || row.next().flatten();
-        Some(((next()?.parse().ok()?, next()?), next()?))
+        Some((next()?.parse().ok()?, next()?, next()?))
     });
     Ok(found.collect())
 }

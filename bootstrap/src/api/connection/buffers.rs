@@ -54,6 +54,12 @@ impl Halves {
         &self.output[..held + amount]
     }
 
+    fn make_output(&mut self) {
+        if self.output.is_empty() {
+            self.output = vec![0; OUTPUT_BYTES];
+        }
+    }
+
     /// Makes room: at the front, where all or much was consumed, or behind a full buffer.
     fn make_room(&mut self) {
         let Range { start, end } = self.unconsumed;
@@ -65,15 +71,17 @@ impl Halves {
         // The last read filled it, so there is more to come.
         let filled = end == self.input.len();
         if full || (filled && self.input.len() < LARGEST_INPUT_BYTES) {
-            let size = (self.input.len() * 2).max(INPUT_BYTES);
-            self.input.resize(size, 0);
+            // Zeroed by the allocator, which knows what is zero already.
+            let mut larger = vec![0; (self.input.len() * 2).max(INPUT_BYTES)];
+            larger[..self.input.len()].copy_from_slice(&self.input);
+            self.input = larger;
         }
     }
 }
 
 impl Buffers for Halves {
     fn output(&mut self) -> &mut [u8] {
-        self.output.resize(OUTPUT_BYTES, 0);
+        self.make_output();
         &mut self.output[self.held..]
     }
 
@@ -88,7 +96,7 @@ impl Buffers for Halves {
 
     fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
         self.make_room();
-        self.output.resize(OUTPUT_BYTES, 0);
+        self.make_output();
         let free = &mut self.input[self.unconsumed.end..];
         (free, &mut self.output[self.held..])
     }
