@@ -24,4 +24,5 @@ mod lexer;
 mod load;
 mod migrate;
 mod private_postgres;
+mod sign_in;
 mod web;

@@ -3,7 +3,7 @@
 use super::Local;
 use form_urlencoded::Serializer;
 use serde_json::json;
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
@@ -14,7 +14,7 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Person {
     url: String,
     agent: Agent,
-    cookie: RefCell<String>,
+    cookie: Mutex<String>,
 }
 
 /// What came back.
@@ -63,7 +63,7 @@ impl Local {
         Person {
             url: self.url().to_string(),
             agent,
-            cookie: RefCell::default(),
+            cookie: Mutex::default(),
         }
     }
 
@@ -136,12 +136,15 @@ impl Person {
 
     /// The cookie that is sent, `name=value`; empty when there is none.
     pub fn cookie(&self) -> String {
-        self.cookie.borrow().clone()
+        self.cookie
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Sends another one from now on.
     pub fn set_cookie(&self, cookie: &str) {
-        *self.cookie.borrow_mut() = cookie.to_string();
+        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = cookie.to_string();
     }
 
     fn keep(&self, mut response: Response<Body>) -> Answer {
