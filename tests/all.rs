@@ -24,5 +24,6 @@ mod lexer;
 mod load;
 mod migrate;
 mod private_postgres;
+mod records;
 mod sign_in;
 mod web;

@@ -57,8 +57,10 @@ pub fn show(
         "csv" => Format::Csv,
         "json" => Format::Json,
         "" => {
-            let rows = estimate(&mut transaction, table, &selection).map_err(failed)?;
-            return Ok(page(visit, table, &selection, &rows, None));
+            return match estimate(&mut transaction, table, &selection) {
+                Ok(rows) => Ok(page(visit, table, &selection, &rows, None)),
+                Err(error) => wrong(visit, error),
+            };
         }
         _ => {
             let text = "A list is exported as csv or json.";
@@ -76,7 +78,10 @@ pub fn show(
     } else {
         PLAIN
     };
-    let export = write(&mut transaction, table, &selection, format, limit).map_err(failed)?;
+    let export = match write(&mut transaction, table, &selection, format, limit) {
+        Ok(export) => export,
+        Err(error) => return wrong(visit, error),
+    };
     let is_part = own.iter().any(|(name, _)| name == "part");
     if export.next.is_some()
         && !is_part
@@ -95,6 +100,18 @@ pub fn show(
         ));
     }
     Ok(file(table, &selection, format, export))
+}
+
+/// A filter's value that its column cannot have.
+fn wrong(visit: &Visit, error: postgres::Error) -> Result<Response, Failure> {
+    let words = list::wrong_value(&error).ok_or_else(|| failed(error))?;
+    Ok(errors::notice(
+        visit.request,
+        422,
+        "Nothing to export",
+        &words,
+        "",
+    ))
 }
 
 fn file(table: &Table, selection: &Selection, format: Format, export: Export) -> Response {

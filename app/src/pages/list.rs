@@ -176,7 +176,7 @@ fn page<'a>(
 }
 
 /// A filter's value that its column cannot have, in Postgres's words.
-fn wrong_value(error: &postgres::Error) -> Option<String> {
+pub fn wrong_value(error: &postgres::Error) -> Option<String> {
     let error = error.as_db_error()?;
     let code = error.code().code();
     let is_value = code.starts_with("22") || code == "23514" || code == "42883";

@@ -88,7 +88,10 @@ fn expressions(table: &Table, format: Format) -> Vec<String> {
         Format::Csv => names.map(|name| format!("{name}::text")).collect(),
         Format::Json => {
             let names: Vec<String> = names.collect();
-            let row = format!("SELECT row_to_json(r) FROM (SELECT {}) r", names.join(", "));
+            let row = format!(
+                "SELECT row_to_json(r.*) FROM (SELECT {}) r",
+                names.join(", ")
+            );
             vec![format!("({row})::text")]
         }
     }

@@ -182,9 +182,12 @@ fn locked(
     key: &[Option<String>],
     version: &str,
 ) -> Result<Result<Record, Outcome>, Failure> {
+    transaction.execute("SAVEPOINT lock").map_err(failed)?;
     let found = match row::find(transaction, table, key, true) {
         Ok(found) => found,
         Err(error) => {
+            let back = transaction.execute("ROLLBACK TO SAVEPOINT lock");
+            back.map_err(failed)?;
             let refusal = refusal::of(table, &error).ok_or_else(|| failed(error))?;
             return Ok(Err(Outcome::Refused(refusal)));
         }
@@ -270,7 +273,7 @@ fn as_json(table: &Table) -> String {
     });
     let columns: Vec<String> = columns.collect();
     format!(
-        "(SELECT to_jsonb(r) FROM (SELECT {}) r)::text",
+        "(SELECT to_jsonb(r.*) FROM (SELECT {}) r)::text",
         columns.join(", ")
     )
 }
