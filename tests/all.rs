@@ -15,6 +15,7 @@ mod command_line;
 mod conformance;
 mod connection;
 mod contract;
+mod deploy;
 mod emulator;
 mod environments;
 mod histories;
