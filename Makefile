@@ -76,11 +76,12 @@ bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--he
 	cargo build --locked --profile bench --package tests --bin bench
 	@BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) target/release/bench $(ARGS)
 
-check: ## format, lints, documentation and migrations, all without a warning
+check: ## format, lints, documentation, migrations and scripts, all without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 	tests/tools/squawk.sh
+	tests/tools/lint.sh
 
 ## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions
 migrate: ## apply migrations/ to the database

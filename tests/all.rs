@@ -16,6 +16,7 @@ mod conformance;
 mod connection;
 mod contract;
 mod deploy;
+mod doctor;
 mod emulator;
 mod environments;
 mod histories;
