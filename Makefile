@@ -1,14 +1,21 @@
 # Every command of the project. `make` lists them.
 
+# A setting of deploy.env, where there is one.
+SETTING    = $(shell sed -n 's/^$1=//p' deploy.env 2>/dev/null)
 HOST      := $(shell uname -m | sed s/arm64/aarch64/)
 # What is shipped: x86_64 or aarch64, which others call arm64.
-ARCH      ?= $(HOST)
+ARCH      ?= $(or $(call SETTING,ARCH),$(HOST))
 override ARCH := $(subst arm64,aarch64,$(ARCH))
 MUSL      := $(ARCH)-unknown-linux-musl
 CONTAINER ?= docker
 IMAGE     ?= plain-lambda
 BASE      ?= public.ecr.aws/lambda/provided:al2023
 PORT      ?= 9000
+PACKAGE   ?= $(or $(call SETTING,PACKAGE),zip)
+# What makes the package, and where it is then.
+PACK      = $(if $(filter image,$(PACKAGE)),push,zip)
+ZIP       = target/deploy/plain-lambda-$(ARCH).zip
+CODE      = $(if $(filter image,$(PACKAGE)),target/deploy/image,$(ZIP))
 
 # Read when a recipe runs: `target` has written it by then.
 TRIPLE    = $$(cat target/triple)
@@ -16,6 +23,9 @@ SHIPPED   = target/$(TRIPLE)/release/bootstrap
 FAULTY    = target/$(TRIPLE)/release/faulty
 ARM64     = target/aarch64-unknown-linux-musl/release/bootstrap
 LOCAL     = target/debug/local
+
+# Whose database `migrate` and its like mean: this machine's DATABASE_URL, or the deployed functions'.
+INVOKE    = $(if $(ON),$(if $(filter aws,$(ON)),deploy/invoke.sh,$(error ON=$(ON): write ON=aws or nothing)),target/debug/bootstrap migrate)
 
 BUILD_FAULTY = cargo build --release --locked --package tests --bin faulty --target $(TRIPLE)
 
@@ -41,11 +51,14 @@ comma := ,
 .DEFAULT_GOAL := help
 # The names of actions, and no files.
 .PHONY: migrate status rollback seed user
+.PHONY: push zip plan deploy rollback-code url logs doctor destroy
 .PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } \
+		/^## / { print ""; print substr($$0, 4) }' $(MAKEFILE_LIST)
 
+## On this machine
 run: ## serve the app on a real Postgres: http://localhost:9000
 	cargo build --locked --package bootstrap --package local
 	@$(LOCAL) --port $(PORT) \
@@ -63,23 +76,25 @@ bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--he
 	cargo build --locked --profile bench --package tests --bin bench
 	@BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) target/release/bench $(ARGS)
 
-check: ## format, lints, documentation and migrations, all without a warning
+check: ## format, lints, documentation, migrations and scripts, all without a warning
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 	tests/tools/squawk.sh
+	tests/tools/lint.sh
 
-migrate: ## apply migrations/ to the database of DATABASE_URL
+## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions
+migrate: ## apply migrations/ to the database
 status: ## say what is applied there, and what is pending
 rollback: ## take its newest migration back with its .down.sql
 seed: ## fill it from migrations/seed.sql when it is empty
 migrate status rollback seed:
 	@cargo build --quiet --locked --package bootstrap
-	@target/debug/bootstrap migrate '{"action":"$@"}'
+	@$(INVOKE) '{"action":"$@"}'
 
 user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admin
 	@cargo build --quiet --locked --package bootstrap
-	@target/debug/bootstrap migrate \
+	@$(INVOKE) \
 		'{"action":"user","email":"$(EMAIL)"$(if $(ROLE),$(comma)"role":"$(ROLE)")}'
 
 conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge another runtime: BOOTSTRAP=/path
@@ -99,6 +114,35 @@ image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… 
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
 		$(TIMESTAMP) --tag $(IMAGE) --file Dockerfile.al2023 .
 
+## On AWS: what deploy.env says (deploy.env.example); each prints the commands that change something
+zip: shipped ## pack the functions for PACKAGE=zip; the same sources, the same bytes
+	deploy/zip.sh $(SHIPPED) migrations $(ZIP)
+
+push: image ## push the image to the account's ECR for PACKAGE=image
+	@CONTAINER=$(CONTAINER) deploy/push.sh $(IMAGE)
+
+deploy: $(PACK) ## migrate, then give the new code the traffic; undo with rollback-code or destroy
+	@ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)
+
+plan: $(if $(filter zip,$(PACK)),zip) ## say what deploy would do (PACKAGE=image: with the image last pushed)
+	@PLAN=1 ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)
+
+rollback-code: ## give the traffic back to the version before; the database stays as it is
+	@deploy/rollback.sh
+
+url: ## say where the deployed pages are
+	@deploy/url.sh
+
+logs: ## show the last ten minutes: OF=web|migrations
+	@deploy/logs.sh $(or $(OF),web)
+
+doctor: ## have the deployed functions look for what is wrong, and say what to do
+	@deploy/invoke.sh '{"action":"doctor"}'
+
+destroy: ## remove all that push and deploy made, but no database; asks for the name
+	@deploy/destroy.sh
+
+## Else
 clean: ## remove all that was built, and the private Postgres
 	cargo clean
 

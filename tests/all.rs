@@ -15,6 +15,8 @@ mod command_line;
 mod conformance;
 mod connection;
 mod contract;
+mod deploy;
+mod doctor;
 mod emulator;
 mod environments;
 mod histories;

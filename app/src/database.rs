@@ -146,6 +146,14 @@ impl Database {
         Ok(name.unwrap_or_default().to_string())
     }
 
+    /// Where it is, without the password.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`.
+    pub fn place(&self) -> Result<String, Failure> {
+        address::config(&self.settings).map(|config| address::display(&config))
+    }
+
     /// A connection to another database of the same server, outside of the pools.
     ///
     /// # Errors

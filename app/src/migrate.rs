@@ -8,6 +8,7 @@ mod action;
 mod apply;
 mod baseline;
 mod clock;
+mod doctor;
 mod dry_run;
 mod error;
 mod files;
@@ -56,6 +57,7 @@ pub fn handle(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
         Action::Baseline { to, from } => {
             baseline::baseline(app, invocation, to.as_deref(), from.as_deref())?
         }
+        Action::Doctor => doctor::doctor(app, invocation)?,
         Action::Repair => repair::repair(app, invocation)?,
         Action::Seed => seed::seed(app, invocation)?,
         Action::Create => whole::create(app, invocation)?,

@@ -29,6 +29,15 @@ if ! installed awscli; then
     cp tests/tools/awscli.txt "$tools/"
 fi
 
+if ! installed moto; then
+    echo "installing moto, an AWS account of one's own, into target/tools" >&2
+    rm -rf "$tools/moto"
+    python3 -m venv "$tools/moto"
+    "$tools/moto/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
+        --require-hashes --requirement tests/tools/moto.txt
+    cp tests/tools/moto.txt "$tools/"
+fi
+
 if ! installed aws-lambda-rie; then
     echo "installing the Runtime Interface Emulator into target/tools" >&2
     case "$(uname -m)" in
@@ -73,7 +82,7 @@ if ! cmp -s local/postgresql.txt "$tools/postgresql.txt"; then
 fi
 
 # arm64's executable is built and run here too.
-for needed in valgrind:valgrind strace:strace pgbouncer:pgbouncer qemu-aarch64-static:qemu-user-static \
+for needed in zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer qemu-aarch64-static:qemu-user-static \
     aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu; do
     program=${needed%:*} package=${needed#*:}
     if ! command -v "$program" >/dev/null; then

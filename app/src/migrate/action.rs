@@ -42,6 +42,8 @@ pub enum Action {
         /// The tool.
         from: Option<String>,
     },
+    /// Looks for what is wrong with the deployed function.
+    Doctor,
     /// Makes the history agree with the files.
     Repair,
     /// Fills an empty database from `seed.sql`.
@@ -67,9 +69,9 @@ pub enum Action {
     },
 }
 
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "migrate", "status", "pending", "rollback", "redo", "baseline", "repair", "seed", "create",
-    "drop", "reset", "user",
+    "drop", "reset", "user", "doctor",
 ];
 
 impl Action {
@@ -108,6 +110,7 @@ impl Action {
                 to: keys.text("to")?,
                 from: keys.text("from")?,
             },
+            "doctor" => Action::Doctor,
             "repair" => Action::Repair,
             "seed" => Action::Seed,
             "create" => Action::Create,

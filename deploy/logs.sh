@@ -1,0 +1,9 @@
+#!/bin/sh
+# The last ten minutes of a function's log, oldest first; every line has its request id.
+# Argument: web or migrations.
+cd "$(dirname "$0")/.."
+. deploy/settings.sh
+since=$(($(date +%s) * 1000 - 600000))
+echo "$ aws logs filter-log-events --log-group-name /aws/lambda/$function-$1 --start-time $since"
+aws logs filter-log-events --log-group-name "/aws/lambda/$function-$1" --start-time "$since" \
+    --query 'events[].[message]' --output text | sed '/^$/d'
