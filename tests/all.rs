@@ -9,6 +9,7 @@ mod statistics;
 
 mod arm64;
 mod aws_cli;
+mod browser;
 mod cargo_lambda;
 mod cold_start;
 mod command_line;

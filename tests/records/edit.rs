@@ -2,7 +2,6 @@
 //! written down of it.
 
 use super::{Desk, text};
-use crate::stage::Database;
 
 #[test]
 fn a_row_is_added_changed_and_deleted_and_all_of_it_is_in_the_audit() {
@@ -323,5 +322,4 @@ fn a_form_of_another_kind_or_size_is_refused() {
         422
     );
     assert_eq!(desk.value("SELECT count(*)::text FROM customers"), "12");
-    let _ = Database::new;
 }

@@ -65,17 +65,10 @@ fn every_type_is_shown_added_and_changed() {
         text(&added.body)
     );
     for (name, _, stored) in values {
-        let sql = format!("SET timezone = 'UTC'; SELECT 1");
-        desk.sql(&sql);
-        let sql = format!(
-            "SELECT CASE WHEN pg_typeof({name})::text = 'timestamp with time zone'
-                    THEN replace(({name}::timestamptz AT TIME ZONE 'UTC')::text, '+00', '') || '+00'
-                    ELSE {name}::text END FROM kinds"
-        );
-        let sql = match name {
-            "z" => sql,
-            _ => format!("SELECT {name}::text FROM kinds"),
-        };
+        // The client of the test has a time zone of its own.
+        let utc = "to_char(z AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00')";
+        let value = if name == "z" { utc } else { name };
+        let sql = format!("SELECT ({value})::text FROM kinds");
         assert_eq!(desk.value(&sql).trim_end(), stored, "{name}");
     }
     assert_eq!(desk.value("SELECT g FROM kinds"), "two\nlines!");
@@ -118,10 +111,6 @@ fn any_name_works_in_any_schema() {
          INSERT INTO \"{quoted}\".\"..\" VALUES (1, '..'), (2, '')"
     ));
     let tables = desk.page("/tables");
-    let (before, _) = tables
-        .split_once(&format!("{}.Select", "Select"))
-        .unwrap_or((&tables, ""));
-    assert!(!before.is_empty());
     let hrefs: Vec<String> = { tables.split("href=\"/tables/").skip(1) }
         .filter_map(|rest| rest.split('"').next())
         .filter(|path| path.contains("%3B"))

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the tests need and the project does not build into target/tools: AWS's Runtime
-# Interface Emulator, the AWS CLI, cargo-lambda, a newer Postgres and, where no Docker engine runs, podman with stand-ins for the
-# base images. Pinned, checked by hash, and quick when all of it is there.
+# Interface Emulator, the AWS CLI, moto, cargo-lambda, Playwright, a newer Postgres and, where no
+# Docker engine runs, podman with stand-ins for the base images. Pinned, checked by hash, and quick
+# when all of it is there.
 set -eu
 cd "$(dirname "$0")/../.."
 tools=$PWD/target/tools
@@ -67,6 +68,16 @@ if ! installed cargo-lambda; then
     cp tests/tools/cargo-lambda.txt "$tools/"
 fi
 
+if ! installed browser; then
+    echo "installing Playwright into target/tools" >&2
+    rm -rf "$tools/browser"
+    python3 -m venv "$tools/browser" ||
+        fail "failed to make a Python environment: apt-get install python3-venv, or dnf install python3"
+    "$tools/browser/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
+        --require-hashes --requirement tests/tools/browser.txt
+    cp tests/tools/browser.txt "$tools/"
+fi
+
 # Direct TLS needs 17; this machine's own may be older. The requirements are those of `local`.
 if ! cmp -s local/postgresql.txt "$tools/postgresql.txt"; then
     echo "installing PostgreSQL 18 into target/tools" >&2
@@ -82,7 +93,7 @@ if ! cmp -s local/postgresql.txt "$tools/postgresql.txt"; then
 fi
 
 # arm64's executable is built and run here too.
-for needed in zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer qemu-aarch64-static:qemu-user-static \
+for needed in chromium:chromium zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer qemu-aarch64-static:qemu-user-static \
     aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu; do
     program=${needed%:*} package=${needed#*:}
     if ! command -v "$program" >/dev/null; then

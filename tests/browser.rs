@@ -1,0 +1,48 @@
+//! Chromium at the admin tool, driven by `tests/browser.py`: a day's work with and without
+//! JavaScript, every page as a picture in `target/pictures`, and what axe says of it.
+
+use crate::stage::{Database, Local, root, said, tool, tool_on_path};
+use serde_json::json;
+use std::process::Command;
+
+#[track_caller]
+fn drive(what: &str, more: &[&str]) {
+    tool_on_path("chromium", "chromium");
+    let database = Database::new();
+    let local = Local::start(&database);
+    let invoke = |event: serde_json::Value| {
+        let answer = local.invoke("migrations", &event.to_string());
+        answer.expect("they are the project's own")
+    };
+    invoke(json!({"action": "migrate"}));
+    invoke(json!({"action": "seed"}));
+    let admin = json!({"action": "user", "email": "admin@example.com", "role": "admin"});
+    let link = invoke(admin)["link"].clone();
+    let output = Command::new(tool("browser/bin/python"))
+        .arg(root().join("tests/browser.py"))
+        .args([
+            what,
+            local.url(),
+            link.as_str().expect("local knows its address"),
+        ])
+        .arg(root().join("target/pictures"))
+        .args(more)
+        .output()
+        .expect("Python runs");
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn a_days_work_is_done_in_a_browser() {
+    drive("journey", &[]);
+}
+
+#[test]
+fn a_days_work_is_done_without_javascript() {
+    drive("journey", &["--no-javascript"]);
+}
+
+#[test]
+fn every_page_is_in_reach_of_everybody_at_every_width() {
+    drive("looks", &[]);
+}
