@@ -27,6 +27,7 @@ pub struct Database {
     user: String,
     port: u16,
     authority: PathBuf,
+    migrations: String,
     server: Child,
 }
 
@@ -59,10 +60,11 @@ impl Database {
             user: format!("{user}@"),
             port: port.parse()?,
             authority: dir.join("authority.pem"),
+            migrations: root.join("migrations").display().to_string(),
             server,
         };
         database.secure()?;
-        database.fill(root, bootstrap)?;
+        database.fill(bootstrap)?;
         Ok(database)
     }
 
@@ -71,7 +73,11 @@ impl Database {
         let port = port.unwrap_or(self.port);
         let url = format!("{}localhost:{port}/bench?sslmode=require", self.user);
         let authority = self.authority.display().to_string();
-        vec![("DATABASE_URL", url), ("DB_SSLROOTCERT", authority)]
+        vec![
+            ("DATABASE_URL", url),
+            ("DB_SSLROOTCERT", authority),
+            ("MIGRATIONS_DIR", self.migrations.clone()),
+        ]
     }
 
     /// A proxy to it, away from the candidates.
@@ -164,7 +170,7 @@ impl Database {
     }
 
     /// A fresh database with the project's migrations and its seed.
-    fn fill(&self, root: &Path, bootstrap: &Path) -> Result<()> {
+    fn fill(&self, bootstrap: &Path) -> Result<()> {
         let mut admin = self.admin("postgres")?;
         admin.batch_execute("DROP DATABASE IF EXISTS bench WITH (FORCE)")?;
         admin.batch_execute("CREATE DATABASE bench")?;
@@ -172,7 +178,6 @@ impl Database {
             let output = Command::new(bootstrap)
                 .args(["migrate", action])
                 .envs(self.variables(None))
-                .env("MIGRATIONS_DIR", root.join("migrations"))
                 .output()?;
             if !output.status.success() {
                 let said = String::from_utf8_lossy(&output.stderr);

@@ -166,9 +166,9 @@ impl Bench<'_> {
         candidates: &[Candidate],
         before: &dyn Fn(),
     ) -> Result<()> {
-        let path = match scenario {
-            Scenario::Hello => "/up",
-            _ => "/",
+        let (path, query) = match scenario {
+            Scenario::Hello => ("/up", ""),
+            _ => ("/up", "db"),
         };
         let warm = match scenario {
             Scenario::Hello | Scenario::Page => self.options.warm,
@@ -180,7 +180,7 @@ impl Bench<'_> {
         };
         let plan = Plan {
             candidates,
-            event: &EVENT.trim().replace("PATH", path),
+            event: &EVENT.trim().replace("PATH", path).replace("QUERY", query),
             rounds: self.options.rounds(scenario, machine.mode),
             warm,
             more,

@@ -12,8 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What Lambda tells every function.
-const LAMBDA: [(&str, &str); 9] = [
+const LAMBDA: [(&str, &str); 10] = [
     ("_HANDLER", "http"),
+    ("SECRET_KEY_BASE", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
     ("LAMBDA_TASK_ROOT", "/var/task"),
     ("AWS_REGION", "eu-central-1"),
     ("AWS_LAMBDA_FUNCTION_NAME", "web"),

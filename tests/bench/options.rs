@@ -15,7 +15,7 @@ Usage:
 Options:
   --scenario NAME   repeatable [default: all]
                       hello    GET /up: a process, and no database
-                      page     GET /: a page of three queries; Postgres over TLS, with SCRAM
+                      page     GET /up?db: one query; Postgres over TLS, with SCRAM
                       asleep   the same while the database wakes up for half a second
                       migrations  1,000 files into a fresh database, against psql and sqlx-cli
   --mode NAME       what a function has of the machine; repeatable, or `all` [default: shared]

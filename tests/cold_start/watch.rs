@@ -14,7 +14,7 @@ const EVENT: &str = include_str!("../bench/event.json");
 
 /// A browser's request for `/up`.
 pub fn event() -> String {
-    EVENT.trim().replace("PATH", "/up")
+    EVENT.trim().replace("PATH", "/up").replace("QUERY", "")
 }
 
 /// As many as Lambda sets, of the same lengths: every look-up walks them.

@@ -5,7 +5,6 @@ mod page;
 
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Error, IntoResponse, Request, run, service_fn};
-use page::Page;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 
@@ -31,17 +30,13 @@ async fn connect() -> Result<PgPool, Error> {
 async fn show(pool: &PgPool) -> Result<impl IntoResponse, Error> {
     let response = Response::builder()
         .status(StatusCode::OK)
-        .header("content-type", "text/html; charset=utf-8")
+        .header("content-type", "text/plain; charset=utf-8")
         .header("cache-control", "no-store")
-        .body(read(pool).await?.to_html())
+        .body(read(pool).await?)
         .map_err(Box::new)?;
     Ok(response)
 }
 
-async fn read(pool: &PgPool) -> Result<Page, Error> {
-    Ok(Page {
-        database: sqlx::query_as(page::DATABASE).fetch_one(pool).await?,
-        tables: sqlx::query_as(page::TABLES).fetch_all(pool).await?,
-        applied: sqlx::query_as(page::APPLIED).fetch_all(pool).await?,
-    })
+async fn read(pool: &PgPool) -> Result<&'static str, Error> {
+    Ok(page::up(sqlx::query(page::APPLIED).fetch_all(pool).await?.len()))
 }
