@@ -32,7 +32,7 @@ async fn show(pool: &PgPool) -> Result<impl IntoResponse, Error> {
         .status(StatusCode::OK)
         .header("content-type", "text/plain; charset=utf-8")
         .header("cache-control", "no-store")
-        .body(read(pool).await?)
+        .body(read(pool).await?.to_string())
         .map_err(Box::new)?;
     Ok(response)
 }

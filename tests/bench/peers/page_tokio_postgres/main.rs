@@ -44,7 +44,7 @@ async fn show(client: &Client) -> Result<impl IntoResponse, Error> {
         .status(StatusCode::OK)
         .header("content-type", "text/plain; charset=utf-8")
         .header("cache-control", "no-store")
-        .body(read(client).await?)
+        .body(read(client).await?.to_string())
         .map_err(Box::new)?;
     Ok(response)
 }
