@@ -71,10 +71,12 @@ test: shipped tools arm64 ## prove it on real parts: what is shipped, a real Pos
 	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
 
-bench: shipped peers ## measure cold starts against AWS's own runtime; ARGS=--help
+bench: shipped peers ## measure cold starts against others, and pages of ten million rows; ARGS=--help
 	cargo build --locked --package local
 	cargo build --locked --profile bench --package tests --bin bench
 	@BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) target/release/bench $(ARGS)
+	@$(if $(ARGS),,BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) cargo test --package tests --locked -- \
+		--ignored --nocapture ten_million_rows | grep -vE '^(START|END|REPORT|INFO)')
 
 check: ## format, lints, documentation, migrations and scripts, all without a warning
 	cargo fmt --all --check

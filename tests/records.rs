@@ -4,6 +4,7 @@ mod edit;
 mod export;
 mod hostile;
 mod list;
+mod scale;
 mod types;
 
 use crate::stage::{Answer, Database, Local, Person};
