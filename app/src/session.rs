@@ -62,20 +62,18 @@ impl Session {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(request.cookie(name)?).ok()?;
         let secrets = settings.secrets.iter();
         let text = { secrets }.find_map(|secret| open(secret, name, sealed.clone()))?;
-        let session = parse(&text)?;
-        (session.expires_at > now()).then_some(session)
+        living(&text, now())
     }
 
     /// Whether its cookie should be written anew.
     pub fn is_due(&self) -> bool {
-        let expires_at = (now() + IDLE).min(self.signed_in_at + LONGEST);
-        expires_at - self.expires_at > RENEWED_AFTER
+        self.expires_at() - self.expires_at > RENEWED_AFTER
     }
 
     /// The `Set-Cookie` that keeps it.
     pub fn cookie(&self, settings: &Settings) -> String {
         let name = name(settings);
-        let expires_at = (now() + IDLE).min(self.signed_in_at + LONGEST);
+        let expires_at = self.expires_at();
         let notice = self.notice.as_deref().unwrap_or_default();
         let text = format!(
             "{} {} {} {expires_at} {notice}",
@@ -84,6 +82,11 @@ impl Session {
         let sealed =
             BASE64_URL_SAFE_NO_PAD.encode(seal(&settings.secrets[0], name, text.into_bytes()));
         format!("{name}={sealed}; {}", attributes(settings))
+    }
+
+    /// When it ends if its cookie is written now.
+    fn expires_at(&self) -> i64 {
+        (now() + IDLE).min(self.signed_in_at + LONGEST)
     }
 
     /// The `Set-Cookie` that ends any session.
@@ -105,6 +108,10 @@ fn attributes(settings: &Settings) -> &'static str {
         true => "Path=/; HttpOnly; SameSite=Lax",
         false => "Path=/; HttpOnly; SameSite=Lax; Secure",
     }
+}
+
+fn living(text: &str, now: i64) -> Option<Session> {
+    parse(text).filter(|session| session.expires_at > now)
 }
 
 fn parse(text: &str) -> Option<Session> {
@@ -185,6 +192,23 @@ mod tests {
     fn the_same_session_is_never_the_same_cookie() {
         let sealed = || seal(SECRET, "session", b"1 2 3 ".to_vec());
         assert_ne!(sealed(), sealed());
+    }
+
+    #[test]
+    fn a_session_ends_when_the_sealed_text_says_and_after_two_weeks_at_the_latest() {
+        assert!(living("7 1 10 20 ", 19).is_some());
+        assert!(living("7 1 10 20 ", 20).is_none());
+        let since = now() - LONGEST + 60;
+        let text = format!("7 1 {since} {} ", now() + 30);
+        let session = living(&text, now()).expect("it lives");
+        assert!(session.expires_at() <= since + LONGEST);
+        assert!(!session.is_due(), "no cookie makes it longer");
+        assert!(
+            living(&format!("7 1 {since} {} ", now() + 60), now())
+                .is_some_and(|session| !session.is_due())
+        );
+        let fresh = format!("7 1 {} {} ", now() - 7200, now() + IDLE - 7200);
+        assert!(living(&fresh, now()).is_some_and(|session| session.is_due()));
     }
 
     #[test]
