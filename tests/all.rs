@@ -28,5 +28,6 @@ mod load;
 mod migrate;
 mod private_postgres;
 mod records;
+mod senders;
 mod sign_in;
 mod web;

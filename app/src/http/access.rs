@@ -39,20 +39,26 @@ fn shown(query: &str) -> String {
     if query.is_empty() {
         return String::new();
     }
-    let pairs: Vec<String> = query.split('&').map(pair).collect();
+    // A list's filter names its column in a parameter, and its values in those that follow.
+    let mut hides_values = false;
+    let mut pairs = Vec::new();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if name == "c" {
+            hides_values = is_secret(value);
+        }
+        let hides = is_secret(name) || (hides_values && matches!(name, "v" | "w"));
+        pairs.push(match hides && !value.is_empty() {
+            true => format!("{name}=[filtered]"),
+            false => pair.to_string(),
+        });
+    }
     format!("?{}", pairs.join("&"))
 }
 
-fn pair(pair: &str) -> String {
-    let Some((name, value)) = pair.split_once('=') else {
-        return pair.to_string();
-    };
+fn is_secret(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    let hides = value.is_empty() || !HIDDEN.iter().any(|part| lower.contains(part));
-    match hides {
-        true => pair.to_string(),
-        false => format!("{name}=[filtered]"),
-    }
+    HIDDEN.iter().any(|part| lower.contains(part))
 }
 
 #[cfg(test)]
@@ -64,6 +70,10 @@ mod tests {
         assert_eq!(
             shown("a=1&api_key=2&Password=3&token="),
             "?a=1&api_key=[filtered]&Password=[filtered]&token="
+        );
+        assert_eq!(
+            shown("c=email&o=is&v=a%40b&c=id&o=between&v=1&w=2"),
+            "?c=email&o=is&v=[filtered]&c=id&o=between&v=1&w=2"
         );
         assert_eq!(shown("db"), "?db");
         assert_eq!(shown(""), "");

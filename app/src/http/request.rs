@@ -379,6 +379,54 @@ mod tests {
     }
 
     #[test]
+    fn no_event_is_too_odd() {
+        let senders = [
+            include_str!("../../../tests/senders/function_url.json"),
+            include_str!("../../../tests/senders/rest_api.json"),
+            include_str!("../../../tests/senders/load_balancer.json"),
+        ];
+        let mut state = 1_u64;
+        let mut next = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).expect("31 bits") % below
+        };
+        let pieces = [
+            "null", "\"", "{", "[]", "%", "%ff", "=", "&", ";", "\\u0000", "1e999", "é",
+        ];
+        let mut read = 0;
+        for round in 0..6000 {
+            let mut event = senders[round % 3].to_string();
+            for _ in 0..=next(4) {
+                let at = (0..=next(event.len()))
+                    .rev()
+                    .find(|at| event.is_char_boundary(*at));
+                let at = at.expect("the beginning is one");
+                let end = (at..=event.len().min(at + next(12))).rev();
+                let end = { end }
+                    .find(|end| event.is_char_boundary(*end))
+                    .unwrap_or(at);
+                event.replace_range(at..end, pieces[next(pieces.len())]);
+            }
+            let invocation = Invocation {
+                event: event.into_bytes(),
+                ..Default::default()
+            };
+            if let Ok(request) = Request::from_event(&invocation) {
+                read += 1;
+                let _ = (request.segments(), request.parameters(), request.form());
+                let _ = (
+                    request.cookie("session"),
+                    request.header("host"),
+                    request.shown_path(),
+                );
+            }
+        }
+        assert!(read > 1000, "hardly any was a request: {read}");
+    }
+
+    #[test]
     fn any_other_event_is_refused_with_what_it_is_and_what_is_accepted() {
         let check = |event: Value, expected: &str| {
             let message = Request::from_event(&invocation(&event))
