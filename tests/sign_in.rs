@@ -533,6 +533,26 @@ fn a_secret_that_others_know_keeps_the_web_function_from_starting() {
 }
 
 #[test]
+fn before_the_migrations_a_page_says_that_they_are_pending() {
+    let (_database, local) = started();
+    let visitor = local.visitor();
+    for answer in [
+        visitor.get("/sign-in/void"),
+        visitor.post(
+            "/sign-in",
+            &[("email", "a@b.example"), ("password", PASSWORD)],
+        ),
+    ] {
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(
+            answer.body.contains("Migrations are pending"),
+            "{}",
+            answer.body
+        );
+    }
+}
+
+#[test]
 fn the_user_action_says_what_is_wrong() {
     let (_database, local) = started();
     let refused = |event: &str| {

@@ -232,9 +232,19 @@ pub fn failed(error: postgres::Error) -> Failure {
             "Function.OutOfTime",
             "failed to read the database in the time of one invocation",
         ),
+        Some(&SqlState::UNDEFINED_TABLE) if is_of_the_tool(&error) => (
+            "Function.MigrationsPending",
+            "failed to find the tool's own tables: run {\"action\":\"migrate\"} first",
+        ),
         _ => ("Function.QueryFailed", "failed to read the database"),
     };
     Failure::new(kind, message).because(describe(&error))
+}
+
+/// Whether a missing table is one of the migrations that come with the project.
+fn is_of_the_tool(error: &postgres::Error) -> bool {
+    let error = error.as_db_error();
+    error.is_some_and(|error| error.message().contains("plain_lambda."))
 }
 
 fn unavailable(settings: &DatabaseSettings, cause: String) -> Failure {

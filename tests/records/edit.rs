@@ -297,6 +297,27 @@ fn the_change_and_its_audit_are_kept_together_or_not_at_all() {
 }
 
 #[test]
+fn a_key_that_an_inheriting_table_has_too_changes_nothing() {
+    let desk = Desk::with(
+        "CREATE TABLE parent (id int PRIMARY KEY, v text);
+         CREATE TABLE child () INHERITS (parent);
+         INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (1, 'c')",
+    );
+    let refused = desk.save("/tables/public/parent/edit/1", &[("v:v", "both")]);
+    assert_eq!(refused.status, 422);
+    assert!(
+        text(&refused.body).contains("More than one row"),
+        "{}",
+        text(&refused.body)
+    );
+    assert_eq!(desk.save("/tables/public/parent/delete/1", &[]).status, 422);
+    assert_eq!(
+        desk.value("SELECT string_agg(v, '' ORDER BY v) FROM parent"),
+        "cp"
+    );
+}
+
+#[test]
 fn a_form_of_another_kind_or_size_is_refused() {
     let desk = Desk::new();
     let path = "/tables/public/customers/new";

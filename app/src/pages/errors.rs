@@ -117,6 +117,10 @@ pub fn failed(
             "The database took too long",
             "The query was stopped before its time was over.",
         ),
+        "Function.MigrationsPending" => (
+            "Migrations are pending",
+            "The database has not what this needs: the migrations function has to run first.",
+        ),
         _ => {
             let text = "The error is in the log.";
             return notice(request, 500, "Something went wrong", text, &detail);

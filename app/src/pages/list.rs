@@ -167,7 +167,10 @@ fn page<'a>(
         chips: chips(table, selection),
         fields: fields(table, selection),
         searchable: table.columns.iter().any(|column| column.kind == Kind::Text),
-        export: table_path(table, &format!("/export?{query}")),
+        export: match query.as_str() {
+            "" => table_path(table, "/export"),
+            query => table_path(table, &format!("/export?{query}")),
+        },
         add: may_add.then(|| table_path(table, "/new")),
         previous: found.previous.as_ref().map(|cursor| to(Some(cursor))),
         next: found.next.as_ref().map(|cursor| to(Some(cursor))),

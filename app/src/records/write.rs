@@ -217,8 +217,11 @@ fn run(
         transaction.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
         Ok(rows)
     });
-    let row = match changed {
-        Ok(rows) => rows.into_iter().next(),
+    let (row, more) = match changed {
+        Ok(rows) => {
+            let mut rows = rows.into_iter();
+            (rows.next(), rows.next())
+        }
         Err(error) => {
             transaction
                 .execute("ROLLBACK TO SAVEPOINT change")
@@ -230,6 +233,16 @@ fn run(
     let Some(mut row) = row else {
         return Ok(Outcome::Gone);
     };
+    if more.is_some() {
+        let back = transaction.execute("ROLLBACK TO SAVEPOINT change");
+        back.map_err(failed)?;
+        return Ok(Outcome::Refused(Refusal {
+            fields: Vec::new(),
+            general: Some(
+                "More than one row has this key: a table inherits from this one.".to_string(),
+            ),
+        }));
+    }
     let after = row.remove(0);
     Ok(Outcome::Done(Change {
         key: row,
