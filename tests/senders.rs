@@ -1,7 +1,7 @@
 //! The four senders of requests, each by an event as AWS documents it, and each way in which
 //! Lamby 6.0.1 gets one wrong ("Lamby: defects" in the notes on Rails, by name).
 
-use crate::stage::{Database, Local, PASSWORD, SECRET};
+use crate::stage::{Database, Local, PASSWORD, SECRET, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -83,11 +83,10 @@ fn a_page_of_each_sender_has_its_path_its_parameters_and_its_client() {
             "{sender}: {body}"
         );
     }
-    let lines = local
-        .log()
-        .matches("GET /sign-in?to=%2Ftables&to=%2Faudit 200 for 203.0.113.7")
-        .count();
-    assert_eq!(lines, SENDERS.len(), "{}", local.log());
+    let line = "GET /sign-in?to=%2Ftables&to=%2Faudit 200 for 203.0.113.7";
+    wait_for("a line of each sender", || {
+        (local.log().matches(line).count() == SENDERS.len()).then_some(())
+    });
 }
 
 #[test]

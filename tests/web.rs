@@ -70,7 +70,7 @@ fn a_page_says_why_the_database_does_not_answer_only_to_a_developer() {
         let (status, page) = local.get("/sign-in/void");
         assert_eq!(status, 503);
         assert_eq!(page.contains("onnection refused"), shows, "{page}");
-        assert!(local.log().contains("onnection refused"), "{}", local.log());
+        local.expect_log("onnection refused");
         assert!(!local.log().contains("secret"), "{}", local.log());
     };
     check("development", true);
@@ -152,7 +152,7 @@ fn every_response_tells_the_browser_to_protect_its_user() {
             "nosniff"
         );
         let id = said(response.headers(), "x-request-id").to_string();
-        assert!(local.log().contains(&id), "{path}: the log has {id}");
+        local.expect_log(&id);
         let transport = said(response.headers(), "strict-transport-security");
         assert!(transport.contains("max-age"), "{transport}");
     }
@@ -193,7 +193,7 @@ fn a_host_that_is_not_ours_is_refused() {
         200,
         "whoever watches asks by address"
     );
-    assert!(local.log().contains("ALLOWED_HOSTS"), "{}", local.log());
+    local.expect_log("ALLOWED_HOSTS");
 }
 
 #[test]
@@ -354,9 +354,8 @@ fn a_request_is_one_line_without_its_secrets() {
     let database = Database::new();
     let local = Local::start(&database);
     local.get("/sign-in?token=hunter2&a=b");
+    local.expect_log("GET /sign-in?token=[filtered]&a=b 200 for 127.0.0.1");
     let log = local.log();
-    let line = "GET /sign-in?token=[filtered]&a=b 200 for 127.0.0.1";
-    assert!(log.contains(line), "{log}");
     assert!(!log.contains("hunter2"), "{log}");
 }
 

@@ -53,6 +53,14 @@ impl Local {
         self.program.log()
     }
 
+    /// Waits until the log says something: it comes on its own way, not with the answer.
+    #[track_caller]
+    pub fn expect_log(&self, text: &str) {
+        wait_for(&format!("`{text}` in the log"), || {
+            self.log().contains(text).then_some(())
+        });
+    }
+
     /// A page.
     #[track_caller]
     pub fn get(&self, path: &str) -> (StatusCode, String) {
