@@ -272,6 +272,13 @@ fn a_function_goes_from_nothing_to_production_and_back() {
         assert!(environment.contains(known), "AWS has to know all of it");
     }
 
+    let nowhere = account.script("rollback.sh").output().expect("sh is there");
+    let words = said(&nowhere);
+    assert!(
+        !nowhere.status.success() && words.contains("is the oldest there is"),
+        "the version that did not know its own address is gone: {words}"
+    );
+
     let again = account.deployed();
     assert!(again.contains("nothing changed"), "{again}");
     assert!(

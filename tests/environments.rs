@@ -353,8 +353,7 @@ fn a_handler_that_ends_in_order_is_asked_to_and_waited_for() {
     local.expect_database();
     local.frozen();
     assert!(local.interrupt().success(), "{}", local.log());
-    let log = local.log();
-    assert!(log.contains("INFO ended in order after SIGTERM"), "{log}");
+    local.expect_log("INFO ended in order after SIGTERM");
 }
 
 #[test]

@@ -60,7 +60,13 @@ fn migrate_applies_every_file_in_order_and_then_nothing() {
     let database = Database::new();
     let local = Local::start(&database);
     let reply = local.invoke("migrations", MIGRATE).expect("it applies");
-    let all = ["20260105090000", "20260105091500", "20260112080000"];
+    let all = [
+        "20260105090000",
+        "20260105091500",
+        "20260112080000",
+        "20260119083000",
+        "20260119090000",
+    ];
     assert_eq!(versions(&reply["applied"]), all);
     assert_eq!(reply["applied"][0]["name"], "create_customers");
     assert!(reply["applied"][0]["ms"].is_u64());
