@@ -221,12 +221,11 @@ invoke "$migrations" "$dir/migrate.json" ||
     fail "failed to migrate: nothing of the new code takes traffic; mend it and deploy again"
 
 ensure "$web" http "$(setting WEB_TIMEOUT 30)"
-former='' version='' nameless=''
+former='' version=''
 if ! has aws lambda get-alias --function-name "$web" --name live; then
     publish
     change aws lambda create-alias --function-name "$web" --name live \
         --function-version "$version"
-    nameless=$version
 fi
 open_url
 find_url
@@ -237,8 +236,5 @@ if [ "$url" != "$address" ]; then
 fi
 [ -n "${PLAN:-}" ] && [ -z "$address" ] || go_live # A plan of the first has said it above.
 smoke
-# The very first version was published before its address was known, and would serve any host.
-[ -z "$nameless" ] || [ "$version" = "$nameless" ] ||
-    change aws lambda delete-function --function-name "$web" --qualifier "$nameless"
 [ -n "$changed" ] || echo "nothing changed"
 echo "${url:-https://<new>.lambda-url.$region.on.aws/}"

@@ -276,7 +276,7 @@ fn a_function_goes_from_nothing_to_production_and_back() {
     let words = said(&nowhere);
     assert!(
         !nowhere.status.success() && words.contains("is the oldest there is"),
-        "the version that did not know its own address is gone: {words}"
+        "the version before does not know its own address: {words}"
     );
 
     let again = account.deployed();
