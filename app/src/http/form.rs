@@ -36,6 +36,14 @@ pub fn pairs(text: &str) -> Result<Vec<(String, String)>, Unreadable> {
     pairs.collect::<Option<_>>().ok_or(Unreadable::Malformed)
 }
 
+/// A field's value; empty when there is none.
+pub fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
+    let mut fields = fields.iter();
+    fields
+        .find(|(known, _)| known == name)
+        .map_or("", |(_, value)| value)
+}
+
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     super::request::decode(&spaced).map(Cow::into_owned)
@@ -44,7 +52,7 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::values::escape;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
     #[test]
     fn pairs_keep_their_order_and_repeats() {
@@ -84,7 +92,8 @@ mod tests {
             let text: String = (0..next() % 12)
                 .filter_map(|_| char::from_u32(u32::try_from(next() % 0x3000).expect("small")))
                 .collect();
-            let form = format!("{}={}", escape(&text), escape(&text));
+            let escaped = utf8_percent_encode(&text, NON_ALPHANUMERIC);
+            let form = format!("{escaped}={escaped}");
             if !text.is_empty() {
                 assert_eq!(pairs(&form), Ok(vec![(text.clone(), text.clone())]));
             }

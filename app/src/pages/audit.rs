@@ -2,12 +2,11 @@
 
 use super::errors;
 use super::gate::Visit;
-use super::sign_in::field;
 use crate::Failure;
 use crate::audit::{self, Entry, Wanted};
 use crate::catalogue::Catalogue;
 use crate::database::{Access, Connection, failed};
-use crate::http::Response;
+use crate::http::{Response, field};
 use crate::records::values::escape;
 use askama::Template;
 

@@ -3,10 +3,9 @@
 use super::errors;
 use super::gate::Visit;
 use super::list;
-use super::sign_in::field;
 use crate::Failure;
 use crate::database::{Access, Connection, failed};
-use crate::http::Response;
+use crate::http::{Response, field};
 use crate::records::labels;
 use serde_json::{Value, json};
 

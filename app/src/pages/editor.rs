@@ -8,7 +8,7 @@ use crate::Failure;
 use crate::audit::{self, Action};
 use crate::catalogue::{Catalogue, Column, Kind, Table};
 use crate::database::{Access, Connection, Transaction, failed};
-use crate::http::Response;
+use crate::http::{Response, field};
 use crate::records::labels::{self, Choice};
 use crate::records::row::Record;
 use crate::records::write::{self, Input, Outcome, inputs};
@@ -151,7 +151,7 @@ pub fn edit(
         Ok(fields) => fields,
         Err(why) => return Ok(errors::unreadable(visit.request, why)),
     };
-    let version = super::sign_in::field(&fields, "version");
+    let version = field(&fields, "version");
     form.inputs = inputs(table, &fields);
     let row = |key: &[Option<String>]| row_path(table, key.iter().map(Option::as_deref));
     match write::update(&mut transaction, table, &key, version, &form.inputs)? {

@@ -8,7 +8,7 @@ use super::tables::grouped;
 use crate::Failure;
 use crate::catalogue::Table;
 use crate::database::{Access, Connection, failed};
-use crate::http::{Response, takes_gzip};
+use crate::http::{Response, field, takes_gzip};
 use crate::records::Selection;
 use crate::records::export::{Export, Format, write};
 use crate::records::list::estimate;
@@ -53,7 +53,7 @@ pub fn show(
         Ok(selection) => selection,
         Err(why) => return Ok(errors::notice(visit.request, 400, "No such list", &why, "")),
     };
-    let format = match super::sign_in::field(&own, "as") {
+    let format = match field(&own, "as") {
         "csv" => Format::Csv,
         "json" => Format::Json,
         "" => {

@@ -2,10 +2,9 @@
 
 use super::errors;
 use super::gate::Visit;
-use super::sign_in::field;
 use crate::Failure;
 use crate::database::{Access, Connection, Transaction, failed};
-use crate::http::Response;
+use crate::http::{Response, field};
 use crate::people::{self, Person, Role, link};
 use askama::Template;
 

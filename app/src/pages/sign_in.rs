@@ -4,7 +4,7 @@ use super::errors;
 use super::frame::Frame;
 use super::gate::Visit;
 use crate::database::{Access, Connection, Purpose, failed};
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, field};
 use crate::people::sign_in::{Attempt, attempt, set_password, welcome};
 use crate::people::{end_sessions, link as links, password};
 use crate::session::Session;
@@ -140,14 +140,6 @@ pub fn sign_out_everywhere(
     end_sessions(&mut transaction, &visit.person).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     sign_out(visit, connection, path)
-}
-
-/// A field's value; empty when there is none.
-pub fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
-    let mut fields = fields.iter();
-    fields
-        .find(|(known, _)| known == name)
-        .map_or("", |(_, value)| value)
 }
 
 fn form(status: u16, to: &str, email: &str, wrong: Option<String>) -> Response {
