@@ -180,6 +180,24 @@ fn what_a_column_refers_to_is_called_by_its_name_and_linked_both_ways() {
 }
 
 #[test]
+fn what_is_too_large_to_look_through_is_referred_to_by_its_key() {
+    let desk = Desk::with(
+        "CREATE TABLE large (id int PRIMARY KEY, name text NOT NULL);
+         INSERT INTO large SELECT i, 'row ' || i FROM generate_series(1, 150000) i;
+         ANALYZE large;
+         CREATE TABLE small (id int PRIMARY KEY, large_id int REFERENCES large);
+         INSERT INTO small VALUES (1, 140000)",
+    );
+    let choices = |query: &str| desk.page(&format!("/tables/public/small/choices/large_id{query}"));
+    assert_eq!(choices("?q=140000"), r#"[["140000","row 140000"]]"#);
+    assert_eq!(choices("?q=row"), "[]");
+    assert_eq!(choices(""), "[]");
+    let form = desk.page("/tables/public/small/edit/1");
+    assert!(form.contains("row 140000"), "{form}");
+    assert!(desk.page("/tables/public/small").contains("row 140000"));
+}
+
+#[test]
 fn a_long_text_is_folded_and_bytes_are_a_size() {
     let desk = Desk::with(
         "CREATE TABLE long (id int PRIMARY KEY, body text, data bytea, doc jsonb);

@@ -1,13 +1,17 @@
 //! What the rows that others refer to are called, so that a person reads a name instead of a
 //! number.
 
-use super::list::escape_like;
+use super::list::{escape_like, estimate};
+use super::selection::Selection;
 use super::sql::Sql;
 use crate::catalogue::{Catalogue, ForeignKey, Table};
 use crate::database::Transaction;
 
 /// How many rows are offered to choose from.
 const CHOICES: usize = 20;
+
+/// Rows that are looked through for a text; more take longer than somebody types.
+const LOOKED_THROUGH: u64 = 100_000;
 
 /// The separator of a composite key's values, which no text of Postgres's types begins with.
 const SEPARATOR: &str = "\u{1f}";
@@ -66,7 +70,8 @@ pub fn reference(key: &ForeignKey, row: &[Option<&str>]) -> Option<String> {
     values(key, row).map(|values| values.join(SEPARATOR))
 }
 
-/// Rows that a column can refer to, found by a text in their label or the beginning of their key.
+/// Rows that a column can refer to: found by a text in their label or the beginning of their key,
+/// or, where there are too many to look through, by their key.
 ///
 /// # Errors
 /// Postgres's own.
@@ -76,25 +81,50 @@ pub fn choices(
     to: &str,
     search: &str,
 ) -> Result<Vec<Choice>, postgres::Error> {
-    let value = format!("t.{}::text", crate::catalogue::quote(to));
+    let rows = estimate(transaction, target, &Selection::default())?;
+    let is_large = rows.parse().is_ok_and(|rows: u64| rows > LOOKED_THROUGH);
+    let Some(column) = target.column(to).map(|column| &target.columns[column]) else {
+        return Ok(Vec::new());
+    };
+    let value = format!("t.{}::text", column.sql());
     let label = label(target).unwrap_or_else(|| value.clone());
     let mut sql = Sql::new(format!(
         "SELECT {value}, left({label}, 80) FROM {} t",
         target.sql()
     ));
-    if !search.is_empty() {
-        let text = escape_like(search);
-        let (held, begun) = (
-            sql.bind(Some(&format!("%{text}%"))),
-            sql.bind(Some(&format!("{text}%"))),
-        );
-        sql.push(&format!(
-            " WHERE {label} ILIKE {held} OR {value} ILIKE {begun}"
-        ));
+    match (is_large, search.is_empty()) {
+        (true, true) => return Ok(Vec::new()),
+        (true, false) => {
+            let key = sql.bind_as(Some(search), column);
+            sql.push(&format!(" WHERE t.{} = {key}", column.sql()));
+        }
+        (false, true) => {}
+        (false, false) => {
+            let text = escape_like(search);
+            let held = sql.bind(Some(&format!("%{text}%")));
+            let begun = sql.bind(Some(&format!("{text}%")));
+            sql.push(&format!(
+                " WHERE {label} ILIKE {held} OR {value} ILIKE {begun}"
+            ));
+        }
     }
     sql.push(&format!(" ORDER BY 2, 1 LIMIT {CHOICES}"));
-    let rows = sql.rows(transaction)?.into_iter();
-    Ok({ rows }
+    transaction.execute("SAVEPOINT choices")?;
+    let rows = match sql.rows(transaction) {
+        Ok(rows) => rows,
+        // What is typed so far is no key.
+        Err(error)
+            if is_large
+                && error
+                    .code()
+                    .is_some_and(|code| code.code().starts_with("22")) =>
+        {
+            transaction.execute("ROLLBACK TO SAVEPOINT choices")?;
+            Vec::new()
+        }
+        Err(error) => return Err(error),
+    };
+    Ok({ rows.into_iter() }
         .map(|mut row| Choice {
             value: row[0].take().unwrap_or_default(),
             label: row[1].take().unwrap_or_default(),
