@@ -1,8 +1,8 @@
 //! A person for the admin tool, from outside of it: the first admin, and whoever has forgotten a
 //! password.
 
-use crate::database::{Access, Purpose, failed};
-use crate::people::{self, Role, link};
+use crate::database::{Access, Purpose, Transaction, failed};
+use crate::people::{self, Person, Role, link};
 use crate::{App, Failure, Invocation};
 use serde_json::{Value, json};
 
@@ -25,30 +25,7 @@ pub fn user(
     }
     let mut connection = app.database.connection(invocation, Purpose::Pages)?;
     let mut transaction = connection.transaction(invocation, Access::ReadWrite)?;
-    let there = transaction.rows("SELECT to_regclass('plain_lambda.users')::text", &[]);
-    if there.map_err(failed)?.iter().all(|row| row[0].is_none()) {
-        let message =
-            "failed to find the table plain_lambda.users: run {\"action\":\"migrate\"} first";
-        return Err(Failure::new("Function.MigrationsPending", message));
-    }
-    let known = people::find_by_email(&mut transaction, email).map_err(failed)?;
-    let created = known.is_none();
-    let person = match (known, role) {
-        (Some(person), None) => Some(person),
-        (Some(person), Some(role)) => {
-            if !people::set_role(&mut transaction, &person, role).map_err(failed)? {
-                let message = "failed to change the role: this is the only admin";
-                return Err(Failure::new("Function.LastAdmin", message));
-            }
-            Some(people::Person { role, ..person })
-        }
-        (None, Some(role)) => people::add(&mut transaction, email, role).map_err(failed)?,
-        (None, None) => None,
-    };
-    let Some(person) = person else {
-        let message = "failed to add a person without a `role`: give one of viewer, editor, admin";
-        return Err(Failure::new("Function.InvalidEvent", message));
-    };
+    let (person, created) = put(&mut transaction, email, role)?;
     let link = link::make(&mut transaction, &person).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     let mut answer = json!({
@@ -62,6 +39,38 @@ pub fn user(
         None => answer["path"] = link.path.into(),
     }
     Ok(answer)
+}
+
+/// The person, and whether that is somebody new.
+fn put(
+    transaction: &mut Transaction,
+    email: &str,
+    role: Option<Role>,
+) -> Result<(Person, bool), Failure> {
+    let known = people::find_by_email(transaction, email).map_err(failed)?;
+    match (known, role) {
+        (Some(person), None) => Ok((person, false)),
+        (Some(person), Some(role)) => {
+            if !people::set_role(transaction, &person, role).map_err(failed)? {
+                let message = "failed to change the role: this is the only admin";
+                return Err(Failure::new("Function.LastAdmin", message));
+            }
+            Ok((Person { role, ..person }, false))
+        }
+        (None, role) => {
+            let role = role.ok_or_else(|| {
+                let message =
+                    "failed to add a person without a `role`: give one of viewer, editor, admin";
+                Failure::new("Function.InvalidEvent", message)
+            })?;
+            let added = people::add(transaction, email, role).map_err(failed)?;
+            let person = added.ok_or_else(|| {
+                let message = "failed to add a person: somebody else did at the same time";
+                Failure::new("Function.QueryFailed", message)
+            })?;
+            Ok((person, true))
+        }
+    }
 }
 
 fn known(role: &str) -> Result<Role, Failure> {

@@ -7,7 +7,7 @@ use super::list;
 use super::tables::grouped;
 use crate::Failure;
 use crate::catalogue::Table;
-use crate::database::{Access, Connection, failed};
+use crate::database::{Access, Connection, Transaction, failed};
 use crate::http::{Response, field, takes_gzip};
 use crate::records::Selection;
 use crate::records::export::{Export, Format, write};
@@ -53,53 +53,70 @@ pub fn show(
         Ok(selection) => selection,
         Err(why) => return Ok(errors::notice(visit.request, 400, "No such list", &why, "")),
     };
-    let format = match field(&own, "as") {
-        "csv" => Format::Csv,
-        "json" => Format::Json,
-        "" => {
-            return match estimate(&mut transaction, table, &selection) {
-                Ok(rows) => Ok(page(visit, table, &selection, &rows, None)),
-                Err(error) => wrong(visit, error),
-            };
-        }
+    let is_part = own.iter().any(|(name, _)| name == "part");
+    match field(&own, "as") {
+        "" => match estimate(&mut transaction, table, &selection) {
+            Ok(rows) => Ok(page(visit, table, &selection, &rows, None)),
+            Err(error) => wrong(visit, error),
+        },
+        "csv" => send(
+            visit,
+            &mut transaction,
+            table,
+            &selection,
+            Format::Csv,
+            is_part,
+        ),
+        "json" => send(
+            visit,
+            &mut transaction,
+            table,
+            &selection,
+            Format::Json,
+            is_part,
+        ),
         _ => {
             let text = "A list is exported as csv or json.";
-            return Ok(errors::notice(
+            Ok(errors::notice(
                 visit.request,
                 400,
                 "No such format",
                 text,
                 "",
-            ));
+            ))
         }
+    }
+}
+
+/// The file; where one does not hold it all, a person is told first.
+fn send(
+    visit: &Visit,
+    transaction: &mut Transaction,
+    table: &Table,
+    selection: &Selection,
+    format: Format,
+    is_part: bool,
+) -> Result<Response, Failure> {
+    let limit = match takes_gzip(visit.request) {
+        true => COMPRESSED,
+        false => PLAIN,
     };
-    let limit = if takes_gzip(visit.request) {
-        COMPRESSED
-    } else {
-        PLAIN
-    };
-    let export = match write(&mut transaction, table, &selection, format, limit) {
+    let export = match write(transaction, table, selection, format, limit) {
         Ok(export) => export,
         Err(error) => return wrong(visit, error),
     };
-    let is_part = own.iter().any(|(name, _)| name == "part");
-    if export.next.is_some()
-        && !is_part
-        && visit
-            .request
-            .header("accept")
-            .is_some_and(|accepted| accepted.contains("text/html"))
-    {
+    let accepted = visit.request.header("accept").unwrap_or_default();
+    if export.next.is_some() && !is_part && accepted.contains("text/html") {
         let rows = export.rows.to_string();
         return Ok(page(
             visit,
             table,
-            &selection,
+            selection,
             &rows,
             Some((format, &export)),
         ));
     }
-    Ok(file(table, &selection, format, export))
+    Ok(file(table, selection, format, export))
 }
 
 /// A filter's value that its column cannot have.
