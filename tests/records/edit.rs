@@ -2,6 +2,7 @@
 //! written down of it.
 
 use super::{Desk, text};
+use crate::stage::{Local, PgBouncer};
 
 #[test]
 fn a_row_is_added_changed_and_deleted_and_all_of_it_is_in_the_audit() {
@@ -273,6 +274,32 @@ fn deleting_says_what_would_go_with_it_and_what_prevents_it() {
     assert_eq!(desk.value("SELECT count(*)::text FROM b"), "0");
     assert_eq!(desk.value("SELECT count(b)::text FROM c"), "0");
     assert!(text(&desk.page("/tables/public/a/delete/3")).contains("Nothing refers"));
+}
+
+#[test]
+fn pages_work_behind_a_pooler_that_gives_each_transaction_another_session() {
+    let desk = Desk::new();
+    let pooler = PgBouncer::start(&desk.database, "");
+    let local = Local::with(&desk.database)
+        .env("DATABASE_URL", &desk.database.url_at(pooler.port()))
+        .start();
+    let person = local.visitor();
+    person.set_cookie(&desk.admin.cookie());
+    for path in [
+        "/",
+        "/tables",
+        "/tables/public/orders?q=gift",
+        "/tables/public/orders/row/2",
+    ] {
+        assert_eq!(person.get(path).status, 200, "{path}");
+    }
+    let version = person.get("/tables/public/orders/edit/2").field("version");
+    let fields = [("version", version.as_str()), ("v:note", "pooled")];
+    assert_eq!(
+        person.post("/tables/public/orders/edit/2", &fields).status,
+        303
+    );
+    assert_eq!(desk.value("SELECT note FROM orders WHERE id = 2"), "pooled");
 }
 
 #[test]
