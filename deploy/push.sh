@@ -18,6 +18,7 @@ tag=$("$container" image inspect --format '{{.Id}}' "$image" | sed 's/^sha256://
 change "$container" tag "$image" "$registry/$function:$tag"
 change "$container" push "$registry/$function:$tag"
 mkdir -p target/deploy
-"$container" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' \
-    "$registry/$function:$tag" | grep "^$registry/$function@" | tail -n 1 >target/deploy/image
-cat target/deploy/image
+digest=$("$container" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' \
+    "$registry/$function:$tag" | grep "^$registry/$function@" | tail -n 1)
+[ -n "$digest" ] || fail "failed to learn the digest of $registry/$function:$tag: $container does not say it"
+echo "$digest" | tee target/deploy/image
