@@ -1,6 +1,8 @@
 //! Who gets in, and who does not: sessions, passwords, links, roles.
 
-use crate::stage::{Database, Local, MIGRATIONS, PASSWORD, Person, RuntimeApi, SECRET, bootstrap};
+use crate::stage::{
+    Database, Local, MIGRATIONS, PASSWORD, Person, RuntimeApi, SECRET, bootstrap, wait_for,
+};
 use serde_json::json;
 use std::thread;
 
@@ -493,6 +495,53 @@ fn the_last_admin_stays_even_when_two_remove_each_other_at_once() {
         &[],
     );
     assert!(left.expect("it may").get::<_, i64>(0) >= 1);
+}
+
+#[test]
+fn two_admins_cannot_remove_each_other_whatever_the_databases_isolation_is() {
+    let (database, local) = started();
+    local.workshop();
+    let isolated = format!(
+        "ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'",
+        database.name()
+    );
+    database.client().batch_execute(&isolated).expect("it may");
+    let local = Local::start(&database);
+    let admins: Vec<Person> = { ["one@example.com", "two@example.com"].iter() }
+        .map(|email| {
+            let person = local.visitor();
+            person.post(&link(&local, email, "admin"), &[("new", PASSWORD)]);
+            person
+        })
+        .collect();
+    let mut other = database.client();
+    other
+        .batch_execute(
+            "DELETE FROM plain_lambda.users WHERE email = 'admin@example.com';
+             BEGIN; LOCK TABLE plain_lambda.users IN SHARE ROW EXCLUSIVE MODE;",
+        )
+        .expect("it may");
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let removals: Vec<_> = { admins.iter().zip(["/people/3", "/people/2"]) }
+            .map(|(admin, path)| {
+                scope.spawn(move || admin.post(path, &[("action", "remove")]).status)
+            })
+            .collect();
+        // Both have read, and both wait for the lock.
+        wait_for("both removals to wait", || {
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                           AND datname = current_database()";
+            let count = database.client().query_one(waiting, &[]).expect("it may");
+            (count.get::<_, i64>(0) == 2).then_some(())
+        });
+        other.batch_execute("COMMIT").expect("it may");
+        { removals.into_iter() }
+            .map(|removal| removal.join().expect("it is answered"))
+            .collect()
+    });
+    let left = "SELECT count(*) FROM plain_lambda.users WHERE role = 'admin'";
+    let left = database.client().query_one(left, &[]).expect("it may");
+    assert_eq!(left.get::<_, i64>(0), 1, "{statuses:?}");
 }
 
 #[test]

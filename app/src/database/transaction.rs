@@ -28,7 +28,8 @@ pub struct Transaction<'a> {
 
 impl Connection {
     /// Begins a transaction. What a role or a database has set is undone for it, so that values
-    /// read as they are written here: times in UTC, ISO dates.
+    /// read as they are written here: times in UTC, ISO dates; and each statement sees what was
+    /// committed before it, so that who has waited for a lock decides by what is the case.
     ///
     /// # Errors
     /// `Function.QueryFailed`.
@@ -45,7 +46,7 @@ impl Connection {
         // A lock that somebody holds for longer is said to the person who waits.
         let lock_limit = limit.min(3000);
         let begin = format!(
-            "BEGIN {mode}; SET LOCAL statement_timeout = {limit}; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED {mode}; SET LOCAL statement_timeout = {limit}; \
              SET LOCAL lock_timeout = {lock_limit}; SET LOCAL timezone = 'UTC'; \
              SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
              SET LOCAL bytea_output = 'hex'"

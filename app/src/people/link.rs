@@ -31,6 +31,9 @@ pub fn make(transaction: &mut Transaction, person: &Person) -> Result<Link, post
     filled.expect("the kernel gives random bytes");
     let token = BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let id = person.id.to_string();
+    // Two links that are made at once are made one after the other.
+    let lock = "SELECT id::text FROM plain_lambda.users WHERE id::text = $1 FOR UPDATE";
+    transaction.rows(lock, &[Some(&id)])?;
     void(transaction, person)?;
     let statement = "INSERT INTO plain_lambda.sign_in_links (token_sha256, user_id, expires_at)
         VALUES ($1, $2::bigint, now() + interval '1 hour')

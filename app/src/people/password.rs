@@ -16,7 +16,7 @@ const OUTPUT: usize = 32;
 /// Characters that a password has at least; NIST SP 800-63B wants length, not kinds of characters.
 const SHORTEST: usize = 12;
 
-/// Bytes that a password has at most: longer ones only cost time.
+/// Characters that a password has at most: longer ones only cost time.
 const LONGEST: usize = 1000;
 
 /// What is wrong with a new password, if anything is.
@@ -24,7 +24,7 @@ pub fn weakness(password: &str, email: &str) -> Option<&'static str> {
     if password.chars().count() < SHORTEST {
         return Some("Choose a password of at least 12 characters.");
     }
-    if password.len() > LONGEST {
+    if password.chars().count() > LONGEST {
         return Some("Choose a password of at most 1000 characters.");
     }
     let same = password.eq_ignore_ascii_case(email);
@@ -52,7 +52,7 @@ pub fn verify(password: &str, kept: Option<&str>) -> bool {
     let (cost, salt, output) = known
         .clone()
         .unwrap_or((COST, vec![0; SALT], vec![0; OUTPUT]));
-    let password = if password.len() > LONGEST {
+    let password = if password.chars().count() > LONGEST {
         ""
     } else {
         password

@@ -89,9 +89,11 @@ pub fn welcome(transaction: &mut Transaction, person: &Person) -> Result<(), pos
 
 /// Seconds until another attempt is judged.
 fn wait(transaction: &mut Transaction, email: &str, address: &str) -> Result<u64, postgres::Error> {
-    // Those at the same moment wait for each other here, or none would see the others.
+    // Those at the same moment wait for each other here, or none would see the others: always for
+    // the place first, so that no two wait for one another.
     let lock =
         "SELECT pg_advisory_xact_lock(hashtext('plain_lambda sign-in'), hashtext(lower($1)))::text";
+    transaction.rows(lock, &[Some(address)])?;
     transaction.rows(lock, &[Some(email)])?;
     let statement = "
         SELECT count(*)::text, coalesce(extract(epoch FROM now() - max(at)), 0)::int::text
