@@ -8,8 +8,9 @@ use postgres::Client;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
+use std::time::Duration;
 
 /// Every kind of file: one transaction, steps, an index, data, a transaction of its own.
 const FILES: [(&str, &str); 6] = [
@@ -107,8 +108,9 @@ fn strike(blow: Blow, dir: &Path, undisturbed: &[String]) {
     let mut run = start(&database.url_at(port), dir, MIGRATE);
     match blow {
         Blow::Network(_) => {}
-        Blow::Process(_) => if_told(&point, || run.kill().expect("it is ours")),
-        Blow::Backend(_) => if_told(&point, || terminate(&database)),
+        Blow::Process(_) if comes_to(&point, &mut run) => run.kill().expect("it is ours"),
+        Blow::Backend(_) if comes_to(&point, &mut run) => terminate(&database),
+        Blow::Process(_) | Blow::Backend(_) => {}
     }
     run.wait().expect("it ends");
     let mut admin = Cluster::get().admin();
@@ -137,10 +139,19 @@ fn strike(blow: Blow, dir: &Path, undisturbed: &[String]) {
     assert_eq!(rows(&database), (50, 2, 4), "in the end, after {blow:?}");
 }
 
-/// A run may end before it comes to the point.
-fn if_told(point: &Receiver<()>, strike: impl FnOnce()) {
-    if point.recv().is_ok() {
-        strike();
+/// Whether the run comes to the point: it may end before, as two of its messages may arrive in one
+/// piece, and the proxy goes on listening then.
+fn comes_to(point: &Receiver<()>, run: &mut Child) -> bool {
+    loop {
+        match point.recv_timeout(Duration::from_millis(20)) {
+            Ok(()) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => {
+                if run.try_wait().expect("it is ours").is_some() {
+                    return false;
+                }
+            }
+        }
     }
 }
 
