@@ -1,7 +1,8 @@
 # Every command of the project. `make` lists them.
 
 # A setting of deploy.env, where there is one.
-SETTING    = $(shell sed -n 's/^$1=//p' deploy.env 2>/dev/null)
+export DEPLOY_ENV ?= deploy.env
+SETTING    = $(shell sed -n 's/^$1=//p' '$(DEPLOY_ENV)' 2>/dev/null)
 HOST      := $(shell uname -m | sed s/arm64/aarch64/)
 # What is shipped: x86_64 or aarch64, which others call arm64.
 ARCH      ?= $(or $(call SETTING,ARCH),$(HOST))
@@ -15,7 +16,9 @@ PACKAGE   ?= $(or $(call SETTING,PACKAGE),zip)
 # What makes the package, and where it is then.
 PACK      = $(if $(filter image,$(PACKAGE)),push,zip)
 ZIP       = target/deploy/plain-lambda-$(ARCH).zip
-CODE      = $(if $(filter image,$(PACKAGE)),target/deploy/image,$(ZIP))
+SBOM      = target/deploy/plain-lambda-$(ARCH).cdx.json
+PUSHED    = target/deploy/image
+CODE      = $(if $(filter image,$(PACKAGE)),$(PUSHED),$(ZIP))
 
 # Read when a recipe runs: `target` has written it by then.
 TRIPLE    = $$(cat target/triple)
@@ -51,7 +54,7 @@ comma := ,
 .DEFAULT_GOAL := help
 # The names of actions, and no files.
 .PHONY: migrate status rollback seed user
-.PHONY: push zip plan deploy rollback-code url logs doctor destroy
+.PHONY: push zip sbom plan deploy rollback-code url logs doctor destroy
 .PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
 
 help: ## list the commands
@@ -65,7 +68,7 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}' \
 		--invoke 'migrations={"action":"user","email":"you@example.com","role":"admin"}'
 
-test: shipped tools arm64 ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
+test: shipped tools arm64 sbom ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
 	$(BUILD_FAULTY)
 	cargo build --locked --package local
 	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
@@ -78,12 +81,14 @@ bench: shipped peers ## measure cold starts against others, and pages of ten mil
 	@$(if $(ARGS),,BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) cargo test --package tests --locked -- \
 		--ignored --nocapture ten_million_rows | grep -vE '^(START|END|REPORT|INFO)')
 
-check: ## format, lints, documentation, migrations and scripts, all without a warning
+check: ## format, lints, documentation, migrations, scripts and licences, all without a warning
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy rustfmt
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
 	tests/tools/squawk.sh
 	tests/tools/lint.sh
+	tests/tools/deny.sh
 
 ## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions
 migrate: ## apply migrations/ to the database
@@ -91,11 +96,11 @@ status: ## say what is applied there, and what is pending
 rollback: ## take its newest migration back with its .down.sql
 seed: ## fill it from migrations/seed.sql when it is empty
 migrate status rollback seed:
-	@cargo build --quiet --locked --package bootstrap
+	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
 	@$(INVOKE) '{"action":"$@"}'
 
 user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admin
-	@cargo build --quiet --locked --package bootstrap
+	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
 	@$(INVOKE) \
 		'{"action":"user","email":"$(EMAIL)"$(if $(ROLE),$(comma)"role":"$(ROLE)")}'
 
@@ -111,17 +116,20 @@ else
 	mkdir -p docs && mv target/conformance/conformance.md docs/conformance.md
 endif
 
-image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=…
+image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=… ARGS=--no-cache
 	$(CONTAINER) build --platform linux/$(ARCH) --build-arg BUILDPLATFORM=linux/$(HOST) \
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
-		$(TIMESTAMP) --tag $(IMAGE) --file Dockerfile.al2023 .
+		$(TIMESTAMP) $(ARGS) --tag $(IMAGE) --file Dockerfile.al2023 .
 
 ## On AWS: what deploy.env says (deploy.env.example); each prints the commands that change something
 zip: shipped ## pack the functions for PACKAGE=zip; the same sources, the same bytes
 	deploy/zip.sh $(SHIPPED) migrations $(ZIP)
 
+sbom: triple ## list every crate of the executable, for who has to know: CycloneDX
+	deploy/sbom.sh $(TRIPLE) $(SBOM)
+
 push: image ## push the image to the account's ECR for PACKAGE=image
-	@CONTAINER=$(CONTAINER) deploy/push.sh $(IMAGE)
+	@CONTAINER=$(CONTAINER) deploy/push.sh $(IMAGE) $(PUSHED)
 
 deploy: $(PACK) ## migrate, then give the new code the traffic; undo with rollback-code or destroy
 	@ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)

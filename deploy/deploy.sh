@@ -168,6 +168,7 @@ go_live() {
         --function-version "$version"
 }
 
+# Asks the new version for a page; the former one has the traffic again when it gives none.
 smoke() {
     [ -z "${PLAN:-}" ] || return 0
     echo "$ curl ${url%/}/up"
@@ -178,6 +179,15 @@ smoke() {
         fail "failed to get /up from version $version: version $former is back; make logs says why"
     fi
     fail "failed to get ${url%/}/up: make logs says why"
+}
+
+# What rollback.sh goes back to. Not the very first version: it did not know its address, and would
+# serve any host.
+remember_former() {
+    [ -n "$address" ] && [ -n "$former" ] && [ "$former" != "${version:-$former}" ] || return 0
+    make=create-alias
+    has aws lambda get-alias --function-name "$web" --name former && make=update-alias
+    change aws lambda "$make" --function-name "$web" --name former --function-version "$former"
 }
 
 if ! grep -q '^SECRET_KEY_BASE=.' "$settings" && [ -z "${PLAN:-}" ]; then
@@ -202,6 +212,7 @@ case "$package" in
         code=fileb://$code
         ;;
     image)
+        [ -f "$code" ] || fail "failed to find the image's address $code: make push writes it"
         wanted_code=$(cat "$code")
         code_option=--image-uri
         code=$wanted_code
@@ -236,5 +247,6 @@ if [ "$url" != "$address" ]; then
 fi
 [ -n "${PLAN:-}" ] && [ -z "$address" ] || go_live # A plan of the first has said it above.
 smoke
+remember_former
 [ -n "$changed" ] || echo "nothing changed"
 echo "${url:-https://<new>.lambda-url.$region.on.aws/}"

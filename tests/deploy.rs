@@ -1,354 +1,326 @@
-//! The deploy scripts with the real AWS CLI against moto; a function that they invoke is the real
-//! executable under `local`, with a real Postgres.
+//! The deploy scripts and targets with the real AWS CLI against moto; a function that they invoke is
+//! the real executable under `local`, with a real Postgres, and images go to a real registry.
 //!
-//! What moto cannot show is said in docs/deploy.md.
+//! What moto cannot show is said in docs/deploy.md. `AWS_CLI=/path/aws` tries another CLI.
 
-use crate::stage::{Database, Local, Program, bootstrap, free_port, root, said, tool, wait_for};
+mod account;
+mod watch;
+
+use crate::image::check_answers;
+use crate::stage::podman::podman;
+use crate::stage::{bootstrap, migrations, root, run, said};
+use account::{Account, ECR, PASSWORD, TOKEN};
+use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-
-/// In the database's address, which AWS has to know and nobody else.
-const PASSWORD: &str = "geheim%22%5Cgeheim";
-
-/// An account, what it invokes, and somebody's machine.
-struct Account {
-    _moto: Program,
-    local: Local,
-    endpoint: String,
-    dir: tempfile::TempDir,
-    database: Database,
-}
-
-impl Account {
-    fn new() -> Account {
-        let database = Database::new();
-        let dir = tempfile::tempdir().expect("there is room");
-        for name in ["bin", "migrations"] {
-            fs::create_dir(dir.path().join(name)).expect("there is room");
-        }
-        let migrations = dir.path().join("migrations");
-        write(
-            &migrations.join("1_create_items.sql"),
-            "CREATE TABLE items (id int);",
-        );
-        let local = Local::with(&database)
-            .migrations(&migrations)
-            .args(["--functions", "shop-web=http,shop-migrations=migrate"])
-            .start();
-        let port = free_port();
-        let mut command = Command::new(tool("moto/bin/python"));
-        command.arg(tool("moto/bin/moto_server")).args([
-            "-H",
-            "127.0.0.1",
-            "-p",
-            &port.to_string(),
-        ]);
-        let moto = Program::start(&mut command);
-        let endpoint = format!("http://127.0.0.1:{port}");
-        wait_for("moto to listen", || ureq::get(&endpoint).call().ok());
-        let config = ureq::post(format!("{endpoint}/moto-api/config"))
-            .send(r#"{"lambda":{"use_docker":false}}"#);
-        config.expect("moto takes its configuration");
-        let account = Account {
-            _moto: moto,
-            local,
-            endpoint,
-            dir,
-            database,
-        };
-        account.stand_in();
-        account
-    }
-
-    /// The real CLI; `local` for what is invoked and for the address that moto made up.
-    fn stand_in(&self) {
-        let (python, aws) = (tool("awscli/bin/python"), tool("awscli/bin/aws"));
-        let aws = format!(
-            "#!/bin/sh\ncase \"$2\" in invoke) export AWS_ENDPOINT_URL={} ;; esac\nexec '{}' '{}' \"$@\"\n",
-            self.local.url(),
-            python.display(),
-            aws.display()
-        );
-        self.program("aws", &aws);
-        let curl = format!(
-            "#!/bin/sh\nfor url; do :; done\nexec /usr/bin/env -i /usr/bin/curl -sf {}/\"${{url##*/}}\"\n",
-            self.local.url()
-        );
-        self.program("curl", &curl);
-    }
-
-    fn program(&self, name: &str, text: &str) {
-        let path = self.path("bin").join(name);
-        write(&path, text);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn settings(&self, memory: u32) {
-        let old = fs::read_to_string(self.path("deploy.env")).unwrap_or_default();
-        let secret = old
-            .lines()
-            .find(|line| line.starts_with("SECRET_KEY_BASE="));
-        let text = format!(
-            "FUNCTION=shop\nMEMORY={memory}\nDATABASE_URL=postgres://u:{PASSWORD}@h/db\n{}\n",
-            secret.unwrap_or_default()
-        );
-        write(&self.path("deploy.env"), &text);
-    }
-
-    fn secret(&self) -> String {
-        let text = fs::read_to_string(self.path("deploy.env")).expect("it is there");
-        let secret = text
-            .lines()
-            .find_map(|line| line.strip_prefix("SECRET_KEY_BASE="));
-        secret.expect("a deploy has made one").to_string()
-    }
-
-    fn script(&self, name: &str) -> Command {
-        let mut command = Command::new(root().join("deploy").join(name));
-        let path = std::env::var("PATH").unwrap_or_default();
-        command
-            .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .env("DEPLOY_ENV", self.path("deploy.env"))
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", "testing")
-            .env("AWS_SECRET_ACCESS_KEY", "testing")
-            .env("AWS_DEFAULT_REGION", "eu-west-1")
-            .env_remove("AWS_REGION")
-            .env_remove("PACKAGE")
-            .env_remove("ARCH")
-            .env_remove("PLAN");
-        command
-    }
-
-    fn zip(&self) -> PathBuf {
-        let zip = self.path("shop.zip");
-        let packed = self
-            .script("zip.sh")
-            .args([&bootstrap(), &self.path("migrations"), &zip])
-            .output()
-            .expect("sh is there");
-        assert!(packed.status.success(), "{}", said(&packed));
-        zip
-    }
-
-    fn deploy(&self) -> Output {
-        let zip = self.zip();
-        self.script("deploy.sh")
-            .arg(zip)
-            .output()
-            .expect("sh is there")
-    }
-
-    /// What it prints, when it succeeds.
-    #[track_caller]
-    fn deployed(&self) -> String {
-        let output = self.deploy();
-        assert!(output.status.success(), "{}", said(&output));
-        said(&output)
-    }
-
-    fn aws(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(self.path("bin/aws"));
-        command
-            .args(arguments)
-            .args(["--output", "text"])
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .env("AWS_ACCESS_KEY_ID", "testing")
-            .env("AWS_SECRET_ACCESS_KEY", "testing")
-            .env("AWS_DEFAULT_REGION", "eu-west-1");
-        said(&command.output().expect("the CLI starts"))
-    }
-
-    fn live(&self) -> String {
-        let alias = ["lambda", "get-alias", "--function-name", "shop-web"];
-        let query = ["--name", "live", "--query", "FunctionVersion"];
-        let said = self.aws(&[alias, query].concat());
-        said.lines().nth(1).unwrap_or_default().to_string()
-    }
-}
-
-fn write(path: &Path, text: &str) {
-    fs::write(path, text).expect("there is room");
-}
-
-/// Looks at every command line of the machine until it is dropped; fails if it saw one of `secrets`.
-struct Watch {
-    ended: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<(usize, Option<String>)>>,
-}
-
-impl Watch {
-    fn of(secrets: Vec<String>) -> Watch {
-        let ended = Arc::new(AtomicBool::new(false));
-        let until = ended.clone();
-        let look = move || {
-            let (mut calls, mut found) = (0, None);
-            while !until.load(Ordering::Relaxed) {
-                for entry in fs::read_dir("/proc").expect("this is Linux").flatten() {
-                    let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                    let line = String::from_utf8_lossy(&line);
-                    calls += usize::from(line.contains("update-function-configuration"));
-                    if secrets.iter().any(|secret| line.contains(secret)) {
-                        found = Some(line.into_owned());
-                    }
-                }
-            }
-            (calls, found)
-        };
-        Watch {
-            ended,
-            thread: Some(thread::spawn(look)),
-        }
-    }
-
-    fn end(mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().expect("it ends once");
-        let (calls, found) = thread.join().expect("it only looks");
-        assert!(calls > 0, "no command was seen");
-        assert_eq!(found, None, "a secret in a command line");
-    }
-}
+use watch::Watch;
 
 #[test]
 fn a_zip_of_the_same_files_is_the_same() {
     let dir = tempfile::tempdir().expect("there is room");
     let zip = |name: &str| {
         let path = dir.path().join(name);
-        let mut command = Command::new(root().join("deploy/zip.sh"));
-        command.args([&bootstrap(), &root().join("migrations"), &path]);
-        let output = command.output().expect("sh is there");
-        assert!(output.status.success(), "{}", said(&output));
+        run(Command::new(root().join("deploy/zip.sh")).args([&bootstrap(), &migrations(), &path]));
         fs::read(path).expect("it was made")
     };
     let first = zip("first.zip");
     // A zip's times have steps of two seconds.
-    let touched = Command::new("touch")
+    run(Command::new("touch")
         .args(["-d", "2001-01-01"])
-        .arg(root().join("migrations/seed.sql"))
-        .status();
-    assert!(touched.expect("touch is there").success());
+        .arg(migrations().join("seed.sql")));
     assert!(first == zip("second.zip"), "two zips differ");
 }
 
 #[test]
-fn a_function_goes_from_nothing_to_production_and_back() {
-    let account = Account::new();
-    account.settings(256);
+fn the_bill_of_materials_names_every_crate_of_the_executable() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let bill = |name: &str| {
+        let path = dir.path().join(name);
+        run(Command::new("make")
+            .current_dir(root())
+            .arg("sbom")
+            .arg(format!("SBOM={}", path.display())));
+        fs::read_to_string(path).expect("it was made")
+    };
+    let listed = bill("first.json");
+    assert_eq!(
+        listed,
+        bill("second.json"),
+        "the same sources, the same bill"
+    );
+    let listed: Value = serde_json::from_str(&listed).expect("CycloneDX is JSON");
+    let listed = listed["components"].as_array().expect("it has some");
+    let has = |name: &str, version: &str| {
+        listed.iter().any(|crate_| {
+            crate_["name"] == name && crate_["version"] == version && crate_["licenses"].is_array()
+        })
+    };
+    let tree = [
+        "tree",
+        "--locked",
+        "--package",
+        "bootstrap",
+        "--edges",
+        "normal",
+    ];
+    let tree = run(Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(tree)
+        .args(["--prefix", "none", "--format", "{p}"]));
+    let crates: Vec<&str> = tree.lines().filter(|line| !line.is_empty()).collect();
+    assert!(crates.len() > 100, "{tree}");
+    for line in &crates[1..] {
+        let mut words = line.split(' ');
+        let (name, version) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        assert!(has(name, version.trim_start_matches('v')), "{line}");
+    }
+}
 
-    let first = account.deployed();
+#[test]
+fn a_function_goes_from_nothing_to_production_and_back() {
+    let files = tempfile::tempdir().expect("there is room");
+    let migration = |name: &str, text: &str| {
+        fs::write(files.path().join(name), text).expect("there is room");
+    };
+    migration("1_create_items.sql", "CREATE TABLE items (id int);");
+    let account = Account::new(files.path());
+    account.settings("MEMORY=256");
+    // A role is not known everywhere at once.
+    fs::write(account.path("new-role"), "").expect("there is room");
+
+    let first = deployed(&account, files.path());
+    assert!(!account.path("new-role").exists(), "AWS refused it once");
     assert!(first.contains("/up\nup\n"), "{first}");
     assert!(account.database.has("items"), "migrated before");
-    let url = first.lines().rfind(|line| line.starts_with("https://"));
-    let url = url.expect("it says where").to_string();
-    for statement in ["public-url", "public-invoke"] {
-        let policy = account.aws(&[
-            "lambda",
-            "get-policy",
-            "--function-name",
-            "shop-web",
-            "--qualifier",
-            "live",
-        ]);
-        assert!(policy.contains(statement), "{policy}");
-    }
-    let environment = [
-        "lambda",
-        "get-function-configuration",
-        "--function-name",
-        "shop-web",
-    ];
-    let environment = account.aws(&[&environment[..], &["--query", "Environment"]].concat());
-    for known in [url.as_str(), PASSWORD, &account.secret()] {
-        assert!(environment.contains(known), "AWS has to know all of it");
-    }
-
-    let nowhere = account.script("rollback.sh").output().expect("sh is there");
-    let words = said(&nowhere);
+    check_rights(&account);
+    check_environment(&account, &first);
+    let words = refused(account.script("rollback.sh"));
     assert!(
-        !nowhere.status.success() && words.contains("is the oldest there is"),
+        words.contains("is the first"),
         "the version before does not know its own address: {words}"
     );
 
-    let again = account.deployed();
+    let again = deployed(&account, files.path());
     assert!(again.contains("nothing changed"), "{again}");
     assert!(
         !again.contains("update-") && !again.contains("create-"),
         "{again}"
     );
 
-    account.settings(512);
-    let watch = Watch::of(vec![PASSWORD.to_string(), account.secret()]);
-    let setting = account.deployed();
+    account.settings("MEMORY=512");
+    let watch = Watch::of(
+        "update-function-configuration",
+        vec![PASSWORD.to_string(), account.secret()],
+    );
+    let setting = deployed(&account, files.path());
     watch.end();
     assert!(setting.contains("--memory-size 512"), "{setting}");
     assert!(!setting.contains("update-function-code"), "{setting}");
 
     let good = account.live();
-    write(
-        &account.path("migrations/2_fail.sql"),
-        "CREATE TABLE items (id int);",
-    );
-    let failed = account.deploy();
-    let words = said(&failed);
+    migration("2_fail.sql", "CREATE TABLE items (id int);");
+    let failed = refused(deploy(&account, files.path()));
+    assert!(failed.contains("2_fail.sql"), "{failed}");
     assert!(
-        !failed.status.success() && words.contains("2_fail.sql"),
-        "{words}"
-    );
-    assert!(
-        words.contains("already exists"),
-        "Postgres's own words: {words}"
+        failed.contains("already exists"),
+        "Postgres's own words: {failed}"
     );
     assert_eq!(account.live(), good, "the new code has no traffic");
 
-    write(
-        &account.path("migrations/2_fail.sql"),
-        "CREATE TABLE parts (id int);",
-    );
-    let mended = account.deployed();
-    assert!(mended.contains("update-function-code"), "{mended}");
+    migration("2_fail.sql", "CREATE TABLE parts (id int);");
+    fs::write(account.path("broken"), "").expect("there is room");
+    let broken = refused(deploy(&account, files.path()));
+    assert!(broken.contains("failed to get /up"), "{broken}");
+    assert_eq!(account.live(), good, "what gives no page has no traffic");
+    fs::remove_file(account.path("broken")).expect("it is ours");
+
+    let mended = deployed(&account, files.path());
     assert!(account.database.has("parts"));
     assert_ne!(account.live(), good);
-    let back = account.script("rollback.sh").output().expect("sh is there");
-    assert!(back.status.success(), "{}", said(&back));
-    assert_eq!(account.live(), good);
+    run(&mut account.script("rollback.sh"));
+    assert_eq!(
+        account.live(),
+        good,
+        "not the version that gave no page, either"
+    );
+    let words = refused(account.script("rollback.sh"));
+    assert!(words.contains("is back already"), "{words}");
 
-    for printed in [first, again, setting, words, mended, account.local.log()] {
-        assert!(!printed.contains(PASSWORD), "{printed}");
-        assert!(!printed.contains(&account.secret()), "{printed}");
+    let zip = fs::read(account.zip(files.path())).expect("it is there");
+    let zip = String::from_utf8_lossy(&zip).into_owned();
+    for text in [first, again, setting, failed, broken, mended, zip] {
+        check_no_secret(&account, &text);
     }
-    destroy(&account);
+    check_no_secret(&account, &account.local.log());
+    check_destroy(&account);
 }
 
-fn destroy(account: &Account) {
-    let asked = |name: &str| {
-        let mut shell = account.script("destroy.sh");
-        let input = account.path("answer");
-        write(&input, name);
-        shell.stdin(fs::File::open(input).expect("it was written"));
-        shell.output().expect("sh is there")
+#[test]
+fn an_image_goes_to_the_registry_and_into_production() {
+    let account = Account::new(&migrations());
+    account.settings("PACKAGE=image");
+    let words = refused(account.make("plan"));
+    assert!(words.contains("make push writes it"), "{words}");
+
+    let watch = Watch::of(
+        "create-function",
+        vec![PASSWORD.to_string(), TOKEN.to_string()],
+    );
+    let first = run(&mut account.make("deploy"));
+    watch.end();
+    assert!(first.contains("/up\nup\n"), "{first}");
+    let pushed = fs::read_to_string(account.path("image")).expect("push has written it");
+    let address = format!("{ECR}/shop@sha256:");
+    assert!(pushed.starts_with(&address), "{pushed}");
+    assert!(is_at_aws(&account, pushed.trim()), "{first}");
+    check_pulled(&account, pushed.trim());
+
+    let again = run(&mut account.make("deploy"));
+    assert!(again.contains("nothing changed"), "{again}");
+    let planned = run(&mut account.make("plan"));
+    assert!(planned.contains("nothing changed"), "{planned}");
+    let url = run(&mut account.make("url"));
+    assert!(first.ends_with(&url), "{url}");
+    let status = run(account.make("status").arg("ON=aws"));
+    assert!(status.contains(r#""pending":[]"#), "{status}");
+    let checked = account.make("doctor").output().expect("make is there");
+    assert!(said(&checked).contains(r#""check":"#), "{}", said(&checked));
+    check_logs(&account);
+
+    let good = account.live();
+    let changed = run(account.make("deploy").arg("BASE=scratch"));
+    assert!(changed.contains("update-function-code"), "{changed}");
+    assert_ne!(account.live(), good);
+    run(&mut account.make("rollback-code"));
+    assert_eq!(account.live(), good);
+
+    let mut zip = account.script("deploy.sh");
+    zip.env("PACKAGE", "zip").arg(account.zip(&migrations()));
+    let words = refused(zip);
+    assert!(words.contains("AWS cannot make it PACKAGE=zip"), "{words}");
+    check_destroy(&account);
+}
+
+fn deploy(account: &Account, migrations: &Path) -> Command {
+    let mut command = account.script("deploy.sh");
+    command.arg(account.zip(migrations));
+    command
+}
+
+/// What it prints, when it succeeds.
+#[track_caller]
+fn deployed(account: &Account, migrations: &Path) -> String {
+    run(&mut deploy(account, migrations))
+}
+
+/// What a command prints that has to fail.
+#[track_caller]
+fn refused(mut command: Command) -> String {
+    let output: Output = command.output().expect("it starts");
+    assert!(!output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+/// The URL is open to everybody, and the role may write logs and do nothing else.
+fn check_rights(account: &Account) {
+    let web = ["--function-name", "shop-web", "--qualifier", "live"];
+    let policy = account.aws(&[&["lambda", "get-policy"][..], &web].concat());
+    for statement in ["public-url", "public-invoke"] {
+        assert!(policy.contains(statement), "{policy}");
+    }
+    let role = ["--role-name", "shop", "--policy-name", "logs"];
+    let query = ["--query", "PolicyDocument.Statement[].[Effect,Action]"];
+    let rights = account.aws(&[&["iam", "get-role-policy"][..], &role, &query].concat());
+    let rights: Vec<&str> = rights.split_whitespace().collect();
+    assert!(
+        rights.ends_with(&["Allow", "logs:CreateLogStream", "logs:PutLogEvents"])
+            && rights.iter().filter(|word| **word == "Allow").count() == 1,
+        "{rights:?}"
+    );
+}
+
+/// Its own address is in it, and the secrets are whole.
+fn check_environment(account: &Account, printed: &str) {
+    let url = printed.lines().rfind(|line| line.starts_with("https://"));
+    let function = ["--function-name", "shop-web", "--query", "Environment"];
+    let environment =
+        account.aws(&[&["lambda", "get-function-configuration"][..], &function].concat());
+    for known in [url.expect("it says where"), PASSWORD, &account.secret()] {
+        assert!(environment.contains(known), "AWS has to know all of it");
+    }
+}
+
+#[track_caller]
+fn check_no_secret(account: &Account, text: &str) {
+    assert!(!text.contains(PASSWORD), "{text}");
+    assert!(!text.contains(&account.secret()), "{text}");
+}
+
+fn is_at_aws(account: &Account, image: &str) -> bool {
+    let functions = ["shop-web", "shop-migrations"];
+    functions.iter().all(|function| {
+        let query = ["--function-name", function, "--query", "Code.ImageUri"];
+        let said = account.aws(&[&["lambda", "get-function"][..], &query].concat());
+        said.contains(image)
+    })
+}
+
+/// What AWS would get from the registry by this address answers, and holds no secret.
+fn check_pulled(account: &Account, image: &str) {
+    let empty_store = tempfile::tempdir().expect("there is room");
+    let store = empty_store.path().display().to_string();
+    let known = |arguments: &[&str]| {
+        let mut command = podman(&["--root", &store, "--runroot", &store]);
+        account.registry.be_known_to(&mut command);
+        command.args(arguments);
+        command
     };
-    let refused = asked("another\n");
+    fs::write(account.path("nobody.json"), "{}").expect("there is room");
+    let mut stranger = known(&["pull", image]);
+    stranger.env("REGISTRY_AUTH_FILE", account.path("nobody.json"));
+    let words = refused(stranger);
+    assert!(words.contains("authentication required"), "{words}");
+    run(&mut known(&["pull", "--quiet", image]));
+    let saved = known(&["save", image]).output().expect("podman is there");
+    assert!(saved.status.success(), "{}", said(&saved));
+    check_no_secret(account, &String::from_utf8_lossy(&saved.stdout));
+    check_answers(image);
+}
+
+fn check_logs(account: &Account) {
+    let group = ["--log-group-name", "/aws/lambda/shop-web"];
+    let stream = ["--log-stream-name", "2026/11/23/[1]a"];
+    account.aws(&[&["logs", "create-log-stream"][..], &group, &stream].concat());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("it is after 1970").as_millis();
+    let event = format!("timestamp={now},message=REPORT RequestId: 8f5");
+    let events = ["--log-events", &event];
+    account.aws(&[&["logs", "put-log-events"][..], &group, &stream, &events].concat());
+    let logs = run(&mut account.make("logs"));
+    assert!(logs.ends_with("\nREPORT RequestId: 8f5\n"), "{logs}");
+}
+
+fn check_destroy(account: &Account) {
+    let refused = account.destroy("another\n");
     assert!(!refused.status.success(), "{}", said(&refused));
     assert!(!account.live().is_empty(), "nothing was removed");
-    let done = asked("shop\n");
+    let done = account.destroy("shop\n");
     assert!(done.status.success(), "{}", said(&done));
     for (list, query) in [
         (["lambda", "list-functions"], "Functions[].FunctionName"),
         (["iam", "list-roles"], "Roles[].RoleName"),
         (["logs", "describe-log-groups"], "logGroups[].logGroupName"),
+        (
+            ["ecr", "describe-repositories"],
+            "repositories[].repositoryName",
+        ),
     ] {
         let left = account.aws(&[&list[..], &["--query", query]].concat());
         assert!(!left.contains("shop"), "{left}");
     }
-    assert!(account.database.has("items"), "the database stays");
+    assert!(
+        account.database.has("items") || account.database.has("orders"),
+        "it stays"
+    );
 }

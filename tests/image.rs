@@ -1,6 +1,7 @@
 //! `make image`, and the image as Lambda runs it: read-only, as a stranger, without rights.
 
 use crate::emulator::{Emulator, get};
+use crate::stage::podman::{self, podman};
 use crate::stage::{Database, MIGRATIONS, SECRET, bootstrap, root, run, said, tool};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -11,46 +12,15 @@ use std::sync::OnceLock;
 
 const IMAGE: &str = "plain-lambda-test";
 const SCRATCH: &str = "plain-lambda-test-scratch";
+const ANEW: &str = "plain-lambda-test-anew";
 const BASE: &str = "public.ecr.aws/lambda/provided:al2023";
 
 /// Lambda's `sbx_user1051`.
 const USER: &str = "993:990";
 
-/// A Docker engine where one runs, else podman as `tests/tools/podman.sh` prepared it.
-fn engine() -> &'static str {
-    static ENGINE: OnceLock<&str> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let docker = Command::new("docker").arg("info").output();
-        if docker.is_ok_and(|output| output.status.success()) {
-            "docker"
-        } else {
-            "podman"
-        }
-    })
-}
-
-fn prepared(mut command: Command, configuration: &str) -> Command {
-    if engine() == "podman" {
-        let podman = tool("podman");
-        command
-            .env("CONTAINERS_CONF", podman.join(configuration))
-            .env("CONTAINERS_STORAGE_CONF", podman.join("storage.conf"))
-            .env("BUILDAH_ISOLATION", "chroot")
-            // conmon takes no path beyond ASCII in another locale.
-            .env("LC_ALL", "C.UTF-8");
-    }
-    command
-}
-
-fn container(arguments: &[&str]) -> Command {
-    let mut command = prepared(Command::new(engine()), "run.conf");
-    command.args(arguments);
-    command
-}
-
 /// Runs the image as Lambda does, with a database.
 fn lambda(database: &Database, more: &[&str]) -> Command {
-    let mut command = container(&["run", "--rm", "--interactive", "--network", "host"]);
+    let mut command = podman(&["run", "--rm", "--interactive", "--network", "host"]);
     command.args([
         "--read-only",
         "--tmpfs",
@@ -75,19 +45,24 @@ fn image() -> &'static str {
 }
 
 fn build(image: &str, base: &str) {
-    let mut make = prepared(Command::new("make"), "build.conf");
-    make.arg("image")
-        .arg(format!("CONTAINER={}", engine()))
+    run(&mut make(image, base));
+}
+
+fn make(image: &str, base: &str) -> Command {
+    let mut make = Command::new("make");
+    podman::be_known_to(&mut make);
+    make.args(["image", "CONTAINER=podman"])
         .arg(format!("IMAGE={image}"))
-        .arg(format!("BASE={base}"));
-    run(make.current_dir(root()));
+        .arg(format!("BASE={base}"))
+        .current_dir(root());
+    make
 }
 
 /// What `tar` says of the files and folders of an image.
 fn tar(image: &str, arguments: &[&str]) -> Vec<u8> {
-    let id = run(&mut container(&["create", image, "-"]));
+    let id = run(&mut podman(&["create", image, "-"]));
     let id = id.trim();
-    let mut export = container(&["export", id])
+    let mut export = podman(&["export", id])
         .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
@@ -96,7 +71,7 @@ fn tar(image: &str, arguments: &[&str]) -> Vec<u8> {
     let output = output.expect("it starts");
     assert!(output.status.success(), "{}", said(&output));
     assert!(export.wait().expect("it ends").success());
-    run(&mut container(&["rm", id]));
+    run(&mut podman(&["rm", id]));
     output.stdout
 }
 
@@ -133,7 +108,7 @@ fn the_image_holds_the_executable_and_the_migrations_and_nothing_else() {
 #[test]
 fn the_image_starts_the_executable_as_the_web_function() {
     let format = "{{json .Config.Entrypoint}} {{json .Config.Cmd}}";
-    let said = run(&mut container(&[
+    let said = run(&mut podman(&[
         "image",
         "inspect",
         "--format",
@@ -142,14 +117,14 @@ fn the_image_starts_the_executable_as_the_web_function() {
     ]));
     assert_eq!(said.trim(), r#"["/var/runtime/bootstrap"] ["http"]"#);
 
-    let size = run(&mut container(&[
+    let size = run(&mut podman(&[
         "image",
         "inspect",
         "--format",
         "{{.Size}}",
         IMAGE,
     ]));
-    let base = run(&mut container(&[
+    let base = run(&mut podman(&[
         "image",
         "inspect",
         "--format",
@@ -164,12 +139,9 @@ fn the_image_starts_the_executable_as_the_web_function() {
 
 #[test]
 fn the_same_sources_make_the_same_image() {
-    // With Docker the builder has a compiler of its own for the few C files, perhaps another.
-    if engine() == "podman" {
-        let built = tar(image(), &["-x", "--to-stdout", "var/runtime/bootstrap"]);
-        let shipped = fs::read(bootstrap()).expect("it is built");
-        assert!(built == shipped, "`make shipped` makes another executable");
-    }
+    let built = tar(image(), &["-x", "--to-stdout", "var/runtime/bootstrap"]);
+    let shipped = fs::read(bootstrap()).expect("it is built");
+    assert!(built == shipped, "`make shipped` makes another executable");
     let listed = tar(image(), &["-t", "--verbose", "--full-time", "--utc"]);
     let listed = String::from_utf8(listed).expect("paths are UTF-8");
     let ours = ["var/runtime/bootstrap", "var/task/migrations/"];
@@ -180,7 +152,7 @@ fn the_same_sources_make_the_same_image() {
     for line in ours {
         assert!(line.contains(" 1970-01-01 00:00:00 "), "{line}");
     }
-    let created = run(&mut container(&[
+    let created = run(&mut podman(&[
         "image",
         "inspect",
         "--format",
@@ -188,6 +160,17 @@ fn the_same_sources_make_the_same_image() {
         image(),
     ]));
     assert!(created.starts_with("1970-01-01"), "{created}");
+}
+
+#[test]
+fn an_image_that_is_built_anew_is_the_same() {
+    run(make(ANEW, BASE).arg("ARGS=--no-cache"));
+    let id = |image| {
+        run(&mut podman(&[
+            "image", "inspect", "--format", "{{.Id}}", image,
+        ]))
+    };
+    assert_eq!(id(ANEW), id(image()));
 }
 
 #[test]
@@ -202,7 +185,7 @@ fn the_image_needs_no_base() {
 }
 
 /// Has an image handle one event as the web function, with a database.
-fn check_answers(image: &str) {
+pub fn check_answers(image: &str) {
     let database = Database::new();
     let mut command = lambda(&database, &[image]);
     let mut child = command

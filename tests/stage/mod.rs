@@ -5,8 +5,10 @@ mod database;
 mod local;
 mod person;
 mod pgbouncer;
+pub mod podman;
 mod program;
 pub mod proxy;
+mod registry;
 mod runtime_api;
 
 pub use cluster::Cluster;
@@ -18,6 +20,7 @@ pub use program::{
     Program, arm64, bootstrap, candidate, faulty, is_ours, local, run, said, signal, tool,
     tool_on_path,
 };
+pub use registry::Registry;
 pub use runtime_api::{RuntimeApi, USUAL};
 
 use std::path::{Path, PathBuf};

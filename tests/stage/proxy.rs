@@ -96,7 +96,8 @@ fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: boo
     let _ = to.shutdown(Shutdown::Both);
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream) {
+/// Passes all on, and then the end.
+pub fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
 }
@@ -107,6 +108,7 @@ fn holds(bytes: &[u8], words: &str) -> bool {
         .any(|window| window == words.as_bytes())
 }
 
-fn clone(stream: &TcpStream) -> TcpStream {
+/// The other end of a thread for each direction.
+pub fn clone(stream: &TcpStream) -> TcpStream {
     stream.try_clone().expect("there are descriptors")
 }

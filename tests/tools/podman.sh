@@ -1,21 +1,13 @@
 #!/bin/sh
-# Prepares podman, for machines where no Docker engine runs and the base images' registries may
-# not be reached: a store of its own under target/tools/podman, and stand-ins that bear the base
-# images' real names.
+# Prepares podman, which needs no engine that runs: a store of its own under target/tools/podman, and
+# stand-ins with the base images' real names, whose registries may not be reached.
 set -eu
 cd "$(dirname "$0")/../.."
 podman=$PWD/target/tools/podman
 mkdir -p "$podman"
 
 if ! command -v podman >/dev/null || ! command -v runc >/dev/null; then
-    install="apt-get install --yes --no-install-recommends podman runc netavark aardvark-dns"
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "no container engine: start Docker, or install podman ($install)" >&2
-        exit 1
-    fi
-    echo "installing podman" >&2
-    apt-get update >/dev/null
-    $install >/dev/null
+    tests/tools/package.sh podman runc netavark aardvark-dns
 fi
 
 cat >"$podman/storage.conf" <<END

@@ -1,0 +1,211 @@
+//! An account on moto, what it invokes, and the machine that deploys to it. Knows nothing of what a
+//! test expects.
+
+use crate::stage::{
+    Database, Local, Program, Registry, bootstrap, free_port, podman, root, run, said, tool,
+    wait_for,
+};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// In the database's address, which AWS has to know and nobody else.
+pub const PASSWORD: &str = "geheim%22%5Cgeheim";
+
+/// Where moto says that its images are.
+pub const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+
+/// What moto gives to sign in to ECR with.
+pub const TOKEN: &str = "123456789012-auth-token";
+
+/// An account with nothing in it.
+pub struct Account {
+    _moto: Program,
+    pub local: Local,
+    pub database: Database,
+    pub registry: Registry,
+    endpoint: String,
+    dir: tempfile::TempDir,
+}
+
+impl Account {
+    /// Its functions find these migrations.
+    pub fn new(migrations: &Path) -> Account {
+        let dir = tempfile::tempdir().expect("there is room");
+        fs::create_dir(dir.path().join("bin")).expect("there is room");
+        let database = Database::new();
+        let local = Local::with(&database)
+            .migrations(migrations)
+            .args(["--functions", "shop-web=http,shop-migrations=migrate"])
+            .start();
+        let port = free_port();
+        let mut command = Command::new(tool("moto/bin/python"));
+        command
+            .arg(tool("moto/bin/moto_server"))
+            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+            .env("MOTO_LAMBDA_STUB_ECR", "false");
+        let moto = Program::start(&mut command);
+        let endpoint = format!("http://127.0.0.1:{port}");
+        wait_for("moto to listen", || ureq::get(&endpoint).call().ok());
+        let config = ureq::post(format!("{endpoint}/moto-api/config"))
+            .send(r#"{"lambda":{"use_docker":false}}"#);
+        config.expect("moto takes its configuration");
+        let account = Account {
+            _moto: moto,
+            local,
+            database,
+            registry: Registry::start(ECR),
+            endpoint,
+            dir,
+        };
+        account.stand_in();
+        account
+    }
+
+    /// Programs that pass on to the real ones what moto does itself: `local` is what is invoked and
+    /// what answers at the address that moto made up; the registry has what moto's ECR shall list.
+    fn stand_in(&self) {
+        let cli = std::env::var("AWS_CLI").unwrap_or_else(|_| {
+            let (python, aws) = (tool("awscli/bin/python"), tool("awscli/bin/aws"));
+            format!("{} {}", python.display(), aws.display())
+        });
+        let (local, registry, dir) = (self.local.url(), self.registry.url(), self.dir.path());
+        let dir = dir.display();
+        let netrc = format!("machine 127.0.0.1 login AWS password {TOKEN}");
+        fs::write(self.path("netrc"), netrc).expect("there is room");
+        self.program(
+            "aws",
+            &format!(
+                r#"#!/bin/sh
+case "$1 $2" in
+"lambda invoke") export AWS_ENDPOINT_URL={local} ;;
+"lambda create-function")
+    if rm {dir}/new-role 2>/dev/null; then
+        echo 'InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.' >&2
+        exit 254
+    fi ;;
+"ecr describe-images")
+    tag=$(echo "$@" | sed 's/.*imageTag=\([^ ]*\).*/\1/')
+    curl --insecure --silent --fail --netrc-file {dir}/netrc --dump-header {dir}/head \
+        --header 'Accept: application/vnd.oci.image.manifest.v1+json' \
+        {registry}/v2/shop/manifests/"$tag" >{dir}/manifest
+    "$0" ecr put-image --repository-name shop --image-tag "$tag" --image-manifest file://{dir}/manifest \
+        --image-digest "$(sed -n 's/\r$//; s/^docker-content-digest: //Ip' {dir}/head)" >/dev/null 2>&1 ;;
+esac
+exec {cli} "$@"
+"#
+            ),
+        );
+        self.program(
+            "curl",
+            &format!(
+                r#"#!/bin/sh
+case "$*" in *--insecure*) exec /usr/bin/curl "$@" ;; esac
+[ ! -e {dir}/broken ] || exit 22
+for url; do :; done
+exec /usr/bin/env -i /usr/bin/curl -sf {local}/"${{url##*/}}"
+"#
+            ),
+        );
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let path = self.path("bin").join(name);
+        fs::write(&path, text).expect("there is room");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+
+    /// A file of this account's machine.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes `deploy.env`; a secret that a deploy has made stays.
+    pub fn settings(&self, lines: &str) {
+        let path = self.path("deploy.env");
+        let old = fs::read_to_string(&path).unwrap_or_default();
+        let secret = old
+            .lines()
+            .find(|line| line.starts_with("SECRET_KEY_BASE="));
+        let text = format!(
+            "FUNCTION=shop\n{lines}\nDATABASE_URL=postgres://u:{PASSWORD}@h/db\n{}\n",
+            secret.unwrap_or_default()
+        );
+        fs::write(path, text).expect("there is room");
+    }
+
+    /// What the first deploy has made.
+    pub fn secret(&self) -> String {
+        let text = fs::read_to_string(self.path("deploy.env")).expect("it is there");
+        let secret = text
+            .lines()
+            .find_map(|line| line.strip_prefix("SECRET_KEY_BASE="));
+        secret.expect("a deploy has made one").to_string()
+    }
+
+    /// A script of `deploy/`.
+    pub fn script(&self, name: &str) -> Command {
+        self.here(&root().join("deploy").join(name))
+    }
+
+    /// `make`, which packs an image with podman.
+    pub fn make(&self, target: &str) -> Command {
+        let mut command = self.here(Path::new("make"));
+        podman::be_known_to(&mut command);
+        self.registry.be_known_to(&mut command);
+        command
+            .current_dir(root())
+            .args([target, "CONTAINER=podman", "IMAGE=plain-lambda-deploy"])
+            .arg(format!("PUSHED={}", self.path("image").display()))
+            .arg(format!("ZIP={}", self.path("made.zip").display()));
+        command
+    }
+
+    fn here(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command
+            .env("PATH", format!("{}:{path}", self.path("bin").display()))
+            .env("DEPLOY_ENV", self.path("deploy.env"))
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env("AWS_ACCESS_KEY_ID", "testing")
+            .env("AWS_SECRET_ACCESS_KEY", "testing")
+            .env("AWS_DEFAULT_REGION", "eu-west-1");
+        for setting in ["AWS_REGION", "PACKAGE", "ARCH", "PLAN"] {
+            command.env_remove(setting);
+        }
+        command
+    }
+
+    /// A zip of the executable and these migrations.
+    pub fn zip(&self, migrations: &Path) -> PathBuf {
+        let zip = self.path("shop.zip");
+        run(self.script("zip.sh").args([&bootstrap(), migrations, &zip]));
+        zip
+    }
+
+    /// What the CLI says.
+    pub fn aws(&self, arguments: &[&str]) -> String {
+        let mut command = self.here(&self.path("bin/aws"));
+        command.args(arguments).args(["--output", "text"]);
+        said(&command.output().expect("the CLI starts"))
+    }
+
+    /// The version that has the traffic.
+    pub fn live(&self) -> String {
+        let alias = ["lambda", "get-alias", "--function-name", "shop-web"];
+        let query = ["--name", "live", "--query", "FunctionVersion"];
+        let said = self.aws(&[alias, query].concat());
+        said.lines().nth(1).unwrap_or_default().to_string()
+    }
+
+    /// Answers `destroy`'s question.
+    pub fn destroy(&self, answer: &str) -> Output {
+        let input = self.path("answer");
+        fs::write(&input, answer).expect("there is room");
+        let mut command = self.script("destroy.sh");
+        command.stdin(fs::File::open(input).expect("it was written"));
+        command.output().expect("sh is there")
+    }
+}
