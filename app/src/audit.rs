@@ -125,7 +125,7 @@ pub fn write(
     Ok(())
 }
 
-/// Entries, the newest first; one more than a page has, if there is one.
+/// So many entries, the newest first, and whether there are older ones.
 ///
 /// # Errors
 /// Postgres's own; of class 22 when a day is none.
@@ -133,7 +133,7 @@ pub fn list(
     transaction: &mut Transaction,
     wanted: &Wanted,
     limit: usize,
-) -> Result<Vec<Entry>, postgres::Error> {
+) -> Result<(Vec<Entry>, bool), postgres::Error> {
     let conditions = [
         ("email = $?", &wanted.email),
         ("table_schema = $?", &wanted.schema),
@@ -161,7 +161,8 @@ pub fn list(
         limit + 1
     );
     let rows = transaction.rows(&statement, &parameters)?;
-    Ok(rows.into_iter().map(entry).collect())
+    let more = rows.len() > limit;
+    Ok((rows.into_iter().take(limit).map(entry).collect(), more))
 }
 
 /// How many changes each of the last thirty days has seen, the oldest first: the day and the number.

@@ -13,7 +13,7 @@ mod transaction;
 mod transient;
 
 pub use direct::MARK;
-pub use error::describe;
+pub use error::{describe, wrong_value};
 pub use observer::Observer;
 pub use transaction::{Access, Row, Transaction};
 

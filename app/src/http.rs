@@ -9,7 +9,7 @@ mod request;
 mod response;
 mod transfer;
 
-pub use form::{Unreadable, field};
+pub use form::{Unreadable, escape, field, query};
 pub use request::Request;
 pub use response::Response;
 pub use transfer::takes_gzip;

@@ -1,7 +1,8 @@
 //! Every page of the app, in one `match`: path → page, the methods it takes, and who may see it.
 //!
-//! Knows nothing of events and of SQL. `gate` finds out who is asking, `frame` is what is around
-//! every page, `errors` what is shown when something went wrong.
+//! Knows nothing of events. `gate` finds out who is asking, `frame` is what is around every page,
+//! `errors` what is shown where there is none. SQL that one page needs stands in its file, all other
+//! in `records`, `audit` and `people`.
 
 mod assets;
 mod audit;
@@ -78,7 +79,7 @@ pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Response
             None => gate::answer(app, invocation, request),
         },
     };
-    answer.unwrap_or_else(|failure| errors::failed(app, invocation, request, &failure))
+    answer.unwrap_or_else(|stop| errors::stopped(app, invocation, request, stop))
 }
 
 fn read_only(request: &Request, page: impl FnOnce() -> Response) -> Response {

@@ -12,6 +12,16 @@ pub fn describe(error: &postgres::Error) -> String {
     }
 }
 
+/// What a person is told whose value Postgres cannot take: one of class 22 (data exception), one
+/// outside of its domain, or one that the column's type has no operator for. `None` for any other
+/// error.
+pub fn wrong_value(error: &postgres::Error) -> Option<String> {
+    let error = error.as_db_error()?;
+    let code = error.code().code();
+    let is_value = code.starts_with("22") || code == "23514" || code == "42883";
+    is_value.then(|| format!("Nothing can be found: {}.", error.message()))
+}
+
 /// The driver names only what it was doing.
 fn with_causes(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |&cause| cause.source());

@@ -100,7 +100,25 @@ impl Transaction<'_> {
         Ok(results)
     }
 
-    /// Runs statements that have no rows and no values, such as `SAVEPOINT`.
+    /// Asks what may be refused: what was done of it is undone then, and the transaction goes on.
+    ///
+    /// # Errors
+    /// The inner one is the refusal; the outer one ends the transaction.
+    pub fn attempt<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Self) -> Result<T, postgres::Error>,
+    ) -> Result<Result<T, postgres::Error>, Failure> {
+        self.execute("SAVEPOINT attempt").map_err(super::failed)?;
+        match ask(self) {
+            Err(refused) => match self.execute("ROLLBACK TO SAVEPOINT attempt") {
+                Ok(()) => Ok(Err(refused)),
+                Err(_) => Err(super::failed(refused)),
+            },
+            answer => Ok(answer),
+        }
+    }
+
+    /// Runs statements that have no rows and no values.
     ///
     /// # Errors
     /// Postgres's own.

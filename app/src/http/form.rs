@@ -1,6 +1,7 @@
 //! Names and values as a browser writes them into a query or a form
 //! (`application/x-www-form-urlencoded`, WHATWG URL Standard). Knows no request and no page.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 
 /// Fields of a form, at most: a table has 1600 columns, two fields for each.
@@ -8,6 +9,13 @@ const FIELDS: usize = 4000;
 
 /// Bytes of a form, at most.
 const BYTES: usize = 1024 * 1024;
+
+/// What stands for itself nowhere in an address (RFC 3986, §2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'.');
 
 /// Why a form cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +52,19 @@ pub fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
         .map_or("", |(_, value)| value)
 }
 
+/// Pairs as the query of an address.
+pub fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<String> = { pairs.into_iter() }
+        .map(|(name, value)| format!("{name}={}", escape(value)))
+        .collect();
+    pairs.join("&")
+}
+
+/// One part of an address.
+pub fn escape(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     super::request::decode(&spaced).map(Cow::into_owned)
@@ -52,7 +73,6 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
     #[test]
     fn pairs_keep_their_order_and_repeats() {

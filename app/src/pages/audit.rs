@@ -1,13 +1,11 @@
 //! `/audit`: who has changed what.
 
-use super::errors;
+use super::errors::Stop;
 use super::gate::Visit;
-use crate::Failure;
 use crate::audit::{self, Entry, Wanted};
 use crate::catalogue::Catalogue;
-use crate::database::{Access, Connection, failed};
-use crate::http::{Response, field};
-use crate::records::values::escape;
+use crate::database::{Access, Connection, wrong_value};
+use crate::http::{Response, field, query};
 use askama::Template;
 
 #[derive(Template)]
@@ -20,11 +18,8 @@ struct Audit<'a> {
 }
 
 /// The entries that are asked for, the newest first.
-pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
-    let parameters = match visit.request.parameters() {
-        Ok(parameters) => parameters,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
+    let parameters = visit.request.parameters()?;
     let text = |name: &str| field(&parameters, name).trim().to_string();
     let mut wanted = Wanted {
         email: text("email"),
@@ -37,25 +32,16 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
     };
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    transaction.execute("SAVEPOINT audit").map_err(failed)?;
-    let (mut entries, wrong) = match audit::list(&mut transaction, &wanted, audit::PAGE) {
-        Ok(entries) => (entries, None),
+    let ((entries, more), wrong) = match audit::list(&mut transaction, &wanted, audit::PAGE) {
+        Ok(found) => (found, None),
         Err(error) => {
-            let code = error.code().map_or("", |code| code.code()).to_string();
-            let message = error
-                .as_db_error()
-                .map(|error| format!("Nothing can be found: {}.", error.message()));
-            if !code.starts_with("22") {
-                return Err(failed(error));
-            }
-            (Vec::new(), message)
+            let wrong = wrong_value(&error).ok_or(error)?;
+            ((Vec::new(), false), Some(wrong))
         }
     };
-    let more = entries.len() > audit::PAGE;
-    entries.truncate(audit::PAGE);
     let older = entries.last().filter(|_| more).map(|last| {
         wanted.before.clone_from(&last.id);
-        format!("/audit?{}", query(&wanted))
+        path(&wanted)
     });
     wanted.before.clear();
     let status = if wrong.is_some() { 422 } else { 200 };
@@ -80,7 +66,8 @@ pub fn href(catalogue: &Catalogue, entry: &Entry) -> Option<String> {
     there.then(|| super::cell::table_path(table, &format!("/row/{}", entry.key)))
 }
 
-fn query(wanted: &Wanted) -> String {
+/// Where these entries are.
+pub fn path(wanted: &Wanted) -> String {
     let pairs = [
         ("email", &wanted.email),
         ("schema", &wanted.schema),
@@ -91,8 +78,8 @@ fn query(wanted: &Wanted) -> String {
         ("before", &wanted.before),
     ];
     let pairs = pairs.iter().filter(|(_, value)| !value.is_empty());
-    let pairs: Vec<String> = pairs
-        .map(|(name, value)| format!("{name}={}", escape(value)))
-        .collect();
-    pairs.join("&")
+    format!(
+        "/audit?{}",
+        query(pairs.map(|(name, value)| (*name, value.as_str())))
+    )
 }

@@ -1,11 +1,11 @@
 //! `/`: what there is, how it grows, who changed what last, and what this process runs on.
 
 use super::chart::Chart;
+use super::errors::Stop;
 use super::gate::Visit;
 use super::tables::{Line, grouped, lines};
-use crate::Failure;
 use crate::audit::{self, Entry, Wanted};
-use crate::database::{Access, Connection, failed};
+use crate::database::{Access, Connection};
 use crate::http::Response;
 use crate::migrate::status::{self, Status};
 use askama::Template;
@@ -42,11 +42,11 @@ const DATABASE: &str = "
                      WHERE datname = current_database()), 'the beginning')";
 
 /// The dashboard.
-pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
     let status = status::compare(visit.app, connection)?;
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let database = transaction.rows(DATABASE, &[]).map_err(failed)?;
+    let database = transaction.rows(DATABASE, &[])?;
     let [database, size, postgres, since] = { database.into_iter().next() }
         .and_then(|row| <[Option<String>; 4]>::try_from(row).ok())
         .unwrap_or_default()
@@ -55,8 +55,8 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
     let count = largest.len();
     largest.sort_by_key(|line| std::cmp::Reverse(line.bytes));
     largest.truncate(TABLES);
-    let entries = audit::list(&mut transaction, &Wanted::default(), CHANGES).map_err(failed)?;
-    let days = audit::by_day(&mut transaction).map_err(failed)?;
+    let (entries, _) = audit::list(&mut transaction, &Wanted::default(), CHANGES)?;
+    let days = audit::by_day(&mut transaction)?;
     let with_href = |entry: Entry| {
         let href = super::audit::href(&catalogue, &entry);
         (entry, href)
@@ -69,7 +69,7 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
         sizes: sizes(&largest),
         changes: by_day(days),
         largest,
-        entries: entries.into_iter().take(CHANGES).map(with_href).collect(),
+        entries: entries.into_iter().map(with_href).collect(),
         status,
         version: env!("CARGO_PKG_VERSION"),
         environment: &visit.app.settings.environment,

@@ -2,13 +2,12 @@
 
 use super::cell::{list_path, row_path};
 use super::editor::record;
-use super::errors;
+use super::errors::Stop;
 use super::gate::Visit;
 use super::row;
-use crate::Failure;
 use crate::audit::Action;
 use crate::catalogue::{OnDelete, Table};
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction};
 use crate::http::{Response, field};
 use crate::records::related::{self, Related};
 use crate::records::row::Record;
@@ -34,40 +33,26 @@ struct Consequence {
 }
 
 /// Asks; by POST, deletes.
-pub fn show(
-    visit: &Visit,
-    connection: &mut Connection,
-    path: &[&str],
-) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let found = row::find(&mut transaction, &catalogue, path)?;
-    let Some((table, key, now)) = found.filter(|(table, ..)| table.may_delete) else {
-        return Ok(errors::not_found(visit.request));
-    };
+    let (table, key, now) = row::find(&mut transaction, &catalogue, path)?;
+    if !table.may_delete {
+        return Err(Stop::NotFound);
+    }
     let ask = |transaction: &mut Transaction, record: &Record, status, wrong| {
         let related = related::going_with(transaction, &catalogue, table, record);
-        Ok(page(
-            visit,
-            table,
-            record,
-            related.map_err(failed)?,
-            status,
-            wrong,
-        ))
+        Ok(page(visit, table, record, related?, status, wrong))
     };
     if visit.request.method != "POST" {
         return ask(&mut transaction, &now, 200, None);
     }
-    let fields = match visit.request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+    let fields = visit.request.form()?;
     let version = field(&fields, "version");
     match write::delete(&mut transaction, table, &key, version)? {
         Outcome::Done(change) => {
             record(visit, &mut transaction, Action::Delete, table, &change)?;
-            transaction.commit().map_err(failed)?;
+            transaction.commit()?;
             Ok(visit.go(
                 list_path(table, ""),
                 &format!("{} was deleted.", now.title(table)),

@@ -1,13 +1,13 @@
 //! `…/new` and `…/edit/<key>`: a row's form. Nothing that was typed is lost, whatever Postgres says.
 
 use super::cell::{list_path, row_path, table_path};
-use super::errors;
+use super::errors::Stop;
 use super::gate::Visit;
 use super::{list, row};
 use crate::Failure;
 use crate::audit::{self, Action};
 use crate::catalogue::{Catalogue, Column, Kind, Table};
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction};
 use crate::http::{Response, field};
 use crate::records::labels::{self, Choice};
 use crate::records::row::Record;
@@ -95,24 +95,22 @@ impl Field<'_> {
 }
 
 /// `…/new`.
-pub fn add(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Failure> {
+pub fn add(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let Some(table) = list::find(&catalogue, path).filter(|table| table.may_insert) else {
-        return Ok(errors::not_found(visit.request));
-    };
+    let table = list::find(&catalogue, path)?;
+    if !table.may_insert {
+        return Err(Stop::NotFound);
+    }
     let mut form = Form::new(visit, &catalogue, table, None);
     if visit.request.method != "POST" {
         return form.page(&mut transaction, 200);
     }
-    form.inputs = match visit.request.form() {
-        Ok(fields) => inputs(table, &fields),
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+    form.inputs = inputs(table, &visit.request.form()?);
     match write::insert(&mut transaction, table, &form.inputs)? {
         Outcome::Done(change) => {
             record(visit, &mut transaction, Action::Insert, table, &change)?;
-            transaction.commit().map_err(failed)?;
+            transaction.commit()?;
             let to = match change.key.is_empty() {
                 true => list_path(table, ""),
                 false => row_path(table, change.key.iter().map(Option::as_deref)),
@@ -132,32 +130,25 @@ pub fn add(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<
 }
 
 /// `…/edit/<key>`.
-pub fn edit(
-    visit: &Visit,
-    connection: &mut Connection,
-    path: &[&str],
-) -> Result<Response, Failure> {
+pub fn edit(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let found = row::find(&mut transaction, &catalogue, path)?;
-    let Some((table, key, now)) = found.filter(|(table, ..)| table.may_update) else {
-        return Ok(errors::not_found(visit.request));
-    };
+    let (table, key, now) = row::find(&mut transaction, &catalogue, path)?;
+    if !table.may_update {
+        return Err(Stop::NotFound);
+    }
     let mut form = Form::new(visit, &catalogue, table, Some(now));
     if visit.request.method != "POST" {
         return form.page(&mut transaction, 200);
     }
-    let fields = match visit.request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+    let fields = visit.request.form()?;
     let version = field(&fields, "version");
     form.inputs = inputs(table, &fields);
     let row = |key: &[Option<String>]| row_path(table, key.iter().map(Option::as_deref));
     match write::update(&mut transaction, table, &key, version, &form.inputs)? {
         Outcome::Done(change) => {
             record(visit, &mut transaction, Action::Update, table, &change)?;
-            transaction.commit().map_err(failed)?;
+            transaction.commit()?;
             Ok(visit.go(row(&change.key), "The row was saved."))
         }
         Outcome::Same => Ok(visit.go(row(&key), "There was nothing to change.")),
@@ -234,7 +225,7 @@ impl<'a, 'event> Form<'a, 'event> {
         }
     }
 
-    fn page(self, transaction: &mut Transaction, status: u16) -> Result<Response, Failure> {
+    fn page(self, transaction: &mut Transaction, status: u16) -> Result<Response, Stop> {
         let table = self.table;
         let mut fields = Vec::new();
         for at in 0..table.columns.len() {
@@ -264,11 +255,7 @@ impl<'a, 'event> Form<'a, 'event> {
     }
 
     /// A column's field; `None` for one that is not to be filled in.
-    fn field(
-        &self,
-        transaction: &mut Transaction,
-        at: usize,
-    ) -> Result<Option<Field<'a>>, Failure> {
+    fn field(&self, transaction: &mut Transaction, at: usize) -> Result<Option<Field<'a>>, Stop> {
         let column = &self.table.columns[at];
         let is_new = self.now.is_none();
         let open = match &self.now {
@@ -310,7 +297,7 @@ impl<'a, 'event> Form<'a, 'event> {
         transaction: &mut Transaction,
         at: usize,
         value: &str,
-    ) -> Result<Option<Reference>, Failure> {
+    ) -> Result<Option<Reference>, Stop> {
         let key = self
             .table
             .foreign_key(at)
@@ -325,7 +312,7 @@ impl<'a, 'event> Form<'a, 'event> {
             title: target.title(),
             list: list_path(target, ""),
             choices_path: table_path(self.table, &format!("/choices/{column}")),
-            choices: choices.map_err(failed)?,
+            choices: choices?,
         }))
     }
 }

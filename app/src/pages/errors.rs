@@ -1,11 +1,49 @@
 //! The pages for what went wrong. A person gets a page, a program the same in JSON.
 
 use super::frame::Frame;
+use crate::database::failed;
 use crate::guard::Refusal;
 use crate::http::{Request, Response, Unreadable};
 use crate::{App, Failure, Invocation};
 use askama::Template;
 use serde_json::json;
+
+/// Why there is no page.
+pub enum Stop {
+    /// Nothing is at this address.
+    NotFound,
+    /// The query or the form cannot be read.
+    Unreadable(Unreadable),
+    /// Something has failed.
+    Failed(Failure),
+}
+
+impl From<Unreadable> for Stop {
+    fn from(why: Unreadable) -> Stop {
+        Stop::Unreadable(why)
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+impl From<postgres::Error> for Stop {
+    fn from(error: postgres::Error) -> Stop {
+        Stop::Failed(failed(error))
+    }
+}
+
+/// The page for a page that there is not.
+pub fn stopped(app: &App, invocation: &Invocation, request: &Request, stop: Stop) -> Response {
+    match stop {
+        Stop::NotFound => not_found(request),
+        Stop::Unreadable(why) => unreadable(request, why),
+        Stop::Failed(failure) => broken(app, invocation, request, &failure),
+    }
+}
 
 /// A page that says one thing.
 #[derive(Template)]
@@ -57,8 +95,7 @@ pub fn refuse(request: &Request, refusal: &Refusal) -> Response {
     notice(request, 403, "Not allowed", text, "")
 }
 
-/// Nothing is at this address.
-pub fn not_found(request: &Request) -> Response {
+fn not_found(request: &Request) -> Response {
     let text = "There is no page at this address.";
     notice(request, 404, "Page not found", text, &request.path)
 }
@@ -75,8 +112,7 @@ pub fn method_not_allowed(request: &Request, allowed: &'static str) -> Response 
     notice(request, 405, "Method not allowed", &text, "").with("allow", allowed)
 }
 
-/// A query or a form cannot be read.
-pub fn unreadable(request: &Request, why: Unreadable) -> Response {
+fn unreadable(request: &Request, why: Unreadable) -> Response {
     match why {
         Unreadable::Malformed => {
             let text = "A % in a form or query is followed by two hexadecimal digits of UTF-8.";
@@ -93,13 +129,8 @@ pub fn unreadable(request: &Request, why: Unreadable) -> Response {
     }
 }
 
-/// A page has failed; logs why.
-pub fn failed(
-    app: &App,
-    invocation: &Invocation,
-    request: &Request,
-    failure: &Failure,
-) -> Response {
+/// Logs why.
+fn broken(app: &App, invocation: &Invocation, request: &Request, failure: &Failure) -> Response {
     let (method, path) = (&request.method, request.shown_path());
     log::error!("failed to answer {method} {path}: {failure}");
     // What is known of the tables may be out of date.

@@ -1,13 +1,12 @@
 //! `…/export`: a list as a file, and a page that says how, or that it takes several.
 
 use super::cell::table_path;
-use super::errors;
+use super::errors::{self, Stop};
 use super::gate::Visit;
 use super::list;
 use super::tables::grouped;
-use crate::Failure;
 use crate::catalogue::Table;
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction, wrong_value};
 use crate::http::{Response, field, takes_gzip};
 use crate::records::Selection;
 use crate::records::export::{Export, Format, write};
@@ -33,22 +32,13 @@ struct Page<'a> {
 }
 
 /// The page; with `as`, the file.
-pub fn show(
-    visit: &Visit,
-    connection: &mut Connection,
-    path: &[&str],
-) -> Result<Response, Failure> {
-    let parameters = match visit.request.parameters() {
-        Ok(parameters) => parameters,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+pub fn show(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
+    let parameters = visit.request.parameters()?;
     let (own, of_list): (Vec<_>, Vec<_>) =
         { parameters.into_iter() }.partition(|(name, _)| matches!(name.as_str(), "as" | "part"));
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let Some(table) = list::find(&catalogue, path) else {
-        return Ok(errors::not_found(visit.request));
-    };
+    let table = list::find(&catalogue, path)?;
     let selection = match Selection::read(table, &of_list) {
         Ok(selection) => selection,
         Err(why) => return Ok(errors::notice(visit.request, 400, "No such list", &why, "")),
@@ -96,7 +86,7 @@ fn send(
     selection: &Selection,
     format: Format,
     is_part: bool,
-) -> Result<Response, Failure> {
+) -> Result<Response, Stop> {
     let limit = match takes_gzip(visit.request) {
         true => COMPRESSED,
         false => PLAIN,
@@ -120,8 +110,8 @@ fn send(
 }
 
 /// A filter's value that its column cannot have.
-fn wrong(visit: &Visit, error: postgres::Error) -> Result<Response, Failure> {
-    let words = list::wrong_value(&error).ok_or_else(|| failed(error))?;
+fn wrong(visit: &Visit, error: postgres::Error) -> Result<Response, Stop> {
+    let words = wrong_value(&error).ok_or(error)?;
     Ok(errors::notice(
         visit.request,
         422,

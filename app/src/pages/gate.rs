@@ -1,18 +1,17 @@
 //! Who is asking: nobody sees a page without a session, and nobody one that is above their role.
 
-use super::errors;
+use super::errors::{self, Stop};
 use super::frame::Frame;
 use crate::database::{Connection, Purpose};
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, escape};
 use crate::people::{self, Person, Role};
-use crate::records::values::escape;
 use crate::session::Session;
-use crate::{App, Failure, Invocation};
+use crate::{App, Invocation};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// Makes a page for who is signed in. Gets the path's parts.
-pub type Page = fn(&Visit, &mut Connection, &[&str]) -> Result<Response, Failure>;
+pub type Page = fn(&Visit, &mut Connection, &[&str]) -> Result<Response, Stop>;
 
 /// A request of a person.
 pub struct Visit<'a, 'event> {
@@ -36,7 +35,7 @@ pub struct Visit<'a, 'event> {
 ///
 /// # Errors
 /// Those of connecting, and of the page.
-pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Result<Response, Failure> {
+pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Result<Response, Stop> {
     let started = Instant::now();
     let Some(segments) = request.segments() else {
         return Ok(errors::malformed_path(request));
@@ -61,9 +60,7 @@ pub fn answer(app: &App, invocation: &Invocation, request: &Request) -> Result<R
         person,
         session,
     };
-    let Some((methods, role, page)) = super::page(&segments) else {
-        return Ok(errors::not_found(request));
-    };
+    let (methods, role, page) = super::page(&segments).ok_or(Stop::NotFound)?;
     if !methods.split(", ").any(|method| method == request.method) {
         return Ok(errors::method_not_allowed(request, methods));
     }

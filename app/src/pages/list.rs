@@ -1,16 +1,15 @@
 //! `/tables/<schema>/<table>`: its rows, searched, filtered, sorted, page by page.
 
 use super::cell::{self, Shown, list_path, row_path, table_path};
-use super::errors;
+use super::errors::{self, Stop};
 use super::gate::Visit;
 use super::tables::grouped;
-use crate::Failure;
 use crate::catalogue::{Catalogue, Column, Kind, Table};
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction, wrong_value};
 use crate::http::Response;
 use crate::records::labels::{self, Labels};
 use crate::records::list::{self, Listed};
-use crate::records::{Cursor, Filter, Operator, Selection, Sort};
+use crate::records::{Cursor, Filter, Operator, Selection, Sort, values};
 use askama::Template;
 
 #[derive(Template)]
@@ -87,20 +86,11 @@ impl Field<'_> {
 }
 
 /// The list.
-pub fn show(
-    visit: &Visit,
-    connection: &mut Connection,
-    path: &[&str],
-) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let Some(table) = find(&catalogue, path) else {
-        return Ok(errors::not_found(visit.request));
-    };
-    let parameters = match visit.request.parameters() {
-        Ok(parameters) => parameters,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+    let table = find(&catalogue, path)?;
+    let parameters = visit.request.parameters()?;
     let selection = match Selection::read(table, &parameters) {
         Ok(selection) => selection,
         Err(why) => return Ok(errors::notice(visit.request, 400, "No such list", &why, "")),
@@ -116,12 +106,14 @@ pub fn show(
 }
 
 /// The table that a path names.
-pub fn find<'a>(catalogue: &'a Catalogue, path: &[&str]) -> Option<&'a Table> {
-    let name = |at: usize| {
-        let name: &str = path.get(at)?;
-        crate::records::values::unmark(name.to_string())
-    };
-    catalogue.find(&name(1)?, &name(2)?)
+///
+/// # Errors
+/// `NotFound`.
+pub fn find<'a>(catalogue: &'a Catalogue, path: &[&str]) -> Result<&'a Table, Stop> {
+    let name = |at: usize| values::unmark((*path.get(at)?).to_string());
+    let table = name(1).zip(name(2));
+    let table = table.and_then(|(schema, table)| catalogue.find(&schema, &table));
+    table.ok_or(Stop::NotFound)
 }
 
 fn page<'a>(
@@ -130,15 +122,12 @@ fn page<'a>(
     catalogue: &Catalogue,
     table: &'a Table,
     selection: &'a Selection,
-) -> Result<List<'a>, Failure> {
-    transaction.execute("SAVEPOINT list").map_err(failed)?;
-    let (found, wrong) = match list::page(transaction, table, selection) {
+) -> Result<List<'a>, Stop> {
+    let found = transaction.attempt(|transaction| list::page(transaction, table, selection))?;
+    let (found, wrong) = match found {
         Ok(page) => (page, None),
         Err(error) => {
-            let wrong = wrong_value(&error).ok_or_else(|| failed(error))?;
-            transaction
-                .execute("ROLLBACK TO SAVEPOINT list")
-                .map_err(failed)?;
+            let wrong = wrong_value(&error).ok_or(error)?;
             (list::Page::default(), Some(wrong))
         }
     };
@@ -147,12 +136,12 @@ fn page<'a>(
         (Some(_), _) => String::new(),
         (None, true) => counted(found.rows.len()),
         (None, false) => {
-            let rows = list::estimate(transaction, table, selection).map_err(failed)?;
+            let rows = list::estimate(transaction, table, selection)?;
             format!("about {} rows", grouped(&rows))
         }
     };
     let rows = { found.rows.iter() }.map(texts);
-    let labels = labels::of_rows(transaction, catalogue, table, rows).map_err(failed)?;
+    let labels = labels::of_rows(transaction, catalogue, table, rows)?;
     let to = |cursor: Option<&Cursor>| list_path(table, &selection.query(table, cursor));
     let may_add = visit.may_edit() && table.may_insert;
     let query = selection.query(table, None);
@@ -176,14 +165,6 @@ fn page<'a>(
         next: found.next.as_ref().map(|cursor| to(Some(cursor))),
         first: selection.cursor.as_ref().map(|_| to(None)),
     })
-}
-
-/// A filter's value that its column cannot have, in Postgres's words.
-pub fn wrong_value(error: &postgres::Error) -> Option<String> {
-    let error = error.as_db_error()?;
-    let code = error.code().code();
-    let is_value = code.starts_with("22") || code == "23514" || code == "42883";
-    is_value.then(|| format!("Nothing can be found: {}.", error.message()))
 }
 
 fn counted(rows: usize) -> String {

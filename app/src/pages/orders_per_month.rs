@@ -1,9 +1,9 @@
 //! `/orders-per-month`: an example of a page of your own. A query, a struct, a template.
 
 use super::chart::Chart;
+use super::errors::Stop;
 use super::gate::Visit;
-use crate::Failure;
-use crate::database::{Access, Connection, failed};
+use crate::database::{Access, Connection};
 use crate::http::Response;
 use askama::Template;
 
@@ -23,9 +23,9 @@ const MONTHS: &str = "
     GROUP BY 1 ORDER BY 1 DESC LIMIT 24";
 
 /// The chart and the numbers.
-pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
-    let months = transaction.rows(MONTHS, &[]).map_err(failed)?;
+    let months = transaction.rows(MONTHS, &[])?;
     let bar = |month: &Vec<Option<String>>| {
         let orders = month[1].as_deref().and_then(|orders| orders.parse().ok());
         (month[0].clone().unwrap_or_default(), orders.unwrap_or(0))

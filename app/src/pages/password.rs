@@ -1,9 +1,8 @@
 //! `/password`: a person's own. It ends every other session.
 
-use super::errors;
+use super::errors::Stop;
 use super::gate::Visit;
-use crate::Failure;
-use crate::database::{Access, Connection, failed};
+use crate::database::{Access, Connection};
 use crate::http::{Response, field};
 use crate::people::password::weakness;
 use crate::people::sign_in::{Attempt, attempt, set_password};
@@ -20,14 +19,11 @@ struct Password<'a> {
 }
 
 /// Asks for the old password and a new one.
-pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
     if visit.request.method != "POST" {
         return Ok(page(visit, 200, None, None));
     }
-    let fields = match visit.request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+    let fields = visit.request.form()?;
     let (now, new) = (field(&fields, "now"), field(&fields, "new"));
     let person = &visit.person;
     if let Some(weakness) = weakness(new, &person.email) {
@@ -46,8 +42,8 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
         }
     }
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
-    let generation = set_password(&mut transaction, person, new).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
+    let generation = set_password(&mut transaction, person, new)?;
+    transaction.commit()?;
     let done = "Your password is changed, and every other session is over.".to_string();
     let session = Session::begin(person.id, generation).saying(Some(done));
     let mut response = Response::redirect("/password");

@@ -1,9 +1,8 @@
 //! `/people`: who may use this, for admins.
 
-use super::errors;
+use super::errors::{self, Stop};
 use super::gate::Visit;
-use crate::Failure;
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction};
 use crate::http::{Response, field};
 use crate::people::{self, Person, Role, link};
 use askama::Template;
@@ -25,15 +24,12 @@ impl People<'_> {
 }
 
 /// Everybody; by POST, somebody new.
-pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
     if visit.request.method != "POST" {
         return list(visit, &mut transaction, 200, None, None, "");
     }
-    let fields = match visit.request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+    let fields = visit.request.form()?;
     let email = field(&fields, "email").trim();
     let Some(role) = Role::named(field(&fields, "role")) else {
         let wrong = Some("Choose a role.");
@@ -43,7 +39,7 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
         let wrong = Some("This is no address.");
         return list(visit, &mut transaction, 422, None, wrong, email);
     }
-    let Some(person) = people::add(&mut transaction, email, role).map_err(failed)? else {
+    let Some(person) = people::add(&mut transaction, email, role)? else {
         let wrong = Some("Somebody with this address is here already.");
         return list(visit, &mut transaction, 422, None, wrong, email);
     };
@@ -57,31 +53,22 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
 }
 
 /// Changes somebody: a role, a new link, the end of all sessions, removal.
-pub fn change(
-    visit: &Visit,
-    connection: &mut Connection,
-    path: &[&str],
-) -> Result<Response, Failure> {
-    let fields = match visit.request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(visit.request, why)),
-    };
+pub fn change(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
+    let fields = visit.request.form()?;
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
-    let Some(person) = people::find(&mut transaction, path[1]).map_err(failed)? else {
-        return Ok(errors::not_found(visit.request));
-    };
+    let person = people::find(&mut transaction, path[1])?.ok_or(Stop::NotFound)?;
     let action = field(&fields, "action");
     let (done, notice) = match (action, Role::named(field(&fields, "role"))) {
         ("role", Some(role)) => (
-            people::set_role(&mut transaction, &person, role).map_err(failed)?,
+            people::set_role(&mut transaction, &person, role)?,
             format!("{} is {} now.", person.email, role.name()),
         ),
         ("remove", _) => (
-            people::remove(&mut transaction, &person).map_err(failed)?,
+            people::remove(&mut transaction, &person)?,
             format!("{} is removed.", person.email),
         ),
         ("sign-out", _) => {
-            people::end_sessions(&mut transaction, &person).map_err(failed)?;
+            people::end_sessions(&mut transaction, &person)?;
             (true, format!("Every session of {} is over.", person.email))
         }
         ("link", _) => return show_link(visit, transaction, &person),
@@ -94,7 +81,7 @@ pub fn change(
         let wrong = Some("This is the only admin: make somebody else one first.");
         return list(visit, &mut transaction, 422, None, wrong, "");
     }
-    transaction.commit().map_err(failed)?;
+    transaction.commit()?;
     log::info!(
         "person {} did `{action}` to person {}",
         visit.person.id,
@@ -108,15 +95,15 @@ fn show_link(
     visit: &Visit,
     mut transaction: Transaction,
     person: &Person,
-) -> Result<Response, Failure> {
-    let link = link::make(&mut transaction, person).map_err(failed)?;
+) -> Result<Response, Stop> {
+    let link = link::make(&mut transaction, person)?;
     let origin = visit.app.settings.origin().unwrap_or_else(|| {
         let host = visit.request.header("host").unwrap_or_default();
         format!("https://{host}")
     });
     let link = format!("{}: {origin}{}", person.email, link.path);
     let response = list(visit, &mut transaction, 200, Some(link), None, "")?;
-    transaction.commit().map_err(failed)?;
+    transaction.commit()?;
     Ok(response.with("cache-control", "no-store"))
 }
 
@@ -127,9 +114,9 @@ fn list(
     link: Option<String>,
     wrong: Option<&str>,
     email: &str,
-) -> Result<Response, Failure> {
+) -> Result<Response, Stop> {
     let page = People {
-        people: people::list(transaction).map_err(failed)?,
+        people: people::list(transaction)?,
         own_id: visit.person.id,
         link,
         wrong,

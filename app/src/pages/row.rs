@@ -1,13 +1,12 @@
 //! `/tables/<schema>/<table>/row/<key>`: one row, what refers to it, and its history.
 
 use super::cell::{self, Shown, list_path, table_path};
-use super::errors;
+use super::errors::Stop;
 use super::gate::Visit;
 use super::list;
-use crate::Failure;
 use crate::audit::{self, Entry, Wanted};
 use crate::catalogue::{Catalogue, Column, Kind, Table};
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction, wrong_value};
 use crate::http::Response;
 use crate::records::labels::{self, Labels};
 use crate::records::related::{self, Related};
@@ -39,20 +38,14 @@ struct Link {
 }
 
 /// The row.
-pub fn show(
-    visit: &Visit,
-    connection: &mut Connection,
-    path: &[&str],
-) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, path: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
-    let Some((table, key, record)) = find(&mut transaction, &catalogue, path)? else {
-        return Ok(errors::not_found(visit.request));
-    };
+    let (table, key, record) = find(&mut transaction, &catalogue, path)?;
     let key = values::encode(key.iter().map(Option::as_deref));
     let texts: Vec<Option<&str>> = record.values.iter().map(Option::as_deref).collect();
     let labels = labels::of_rows(&mut transaction, &catalogue, table, [texts].into_iter());
-    let labels = labels.map_err(failed)?;
+    let labels = labels?;
     let related = related::referring(&mut transaction, &catalogue, table, &record);
     let wanted = Wanted {
         schema: table.schema.clone(),
@@ -60,7 +53,7 @@ pub fn show(
         key: key.clone(),
         ..Wanted::default()
     };
-    let history = audit::list(&mut transaction, &wanted, HISTORY).map_err(failed)?;
+    let (history, _) = audit::list(&mut transaction, &wanted, HISTORY)?;
     let title = record.title(table);
     let may = |right: bool, verb: &str| {
         (visit.may_edit() && right).then(|| table_path(table, &format!("/{verb}/{key}")))
@@ -69,14 +62,9 @@ pub fn show(
         table,
         list: list_path(table, ""),
         values: shown(&catalogue, table, &record, &labels),
-        links: links(table, &record, related.map_err(failed)?),
+        links: links(table, &record, related?),
         history,
-        all_history: format!(
-            "/audit?schema={}&table={}&key={}",
-            values::escape(&table.schema),
-            values::escape(&table.name),
-            values::escape(&key)
-        ),
+        all_history: super::audit::path(&wanted),
         edit: may(table.may_update, "edit"),
         delete: may(table.may_delete, "delete"),
         title: title.clone(),
@@ -90,33 +78,22 @@ pub type Found<'a> = (&'a Table, Vec<Option<String>>, Record);
 /// The row that a path names.
 ///
 /// # Errors
-/// `Function.QueryFailed`, `Function.OutOfTime`.
+/// `NotFound`, and those of asking.
 pub fn find<'a>(
     transaction: &mut Transaction,
     catalogue: &'a Catalogue,
     path: &[&str],
-) -> Result<Option<Found<'a>>, Failure> {
-    let Some(table) = list::find(catalogue, path) else {
-        return Ok(None);
-    };
+) -> Result<Found<'a>, Stop> {
+    let table = list::find(catalogue, path)?;
     let key: Vec<Option<String>> = { path[4..].iter() }
         .map(|value| values::unmark((*value).to_string()))
         .collect();
-    transaction.execute("SAVEPOINT row").map_err(failed)?;
     match row::find(transaction, table, &key, false) {
-        Ok(record) => Ok(record.map(|record| (table, key, record))),
+        Ok(Some(record)) => Ok((table, key, record)),
+        Ok(None) => Err(Stop::NotFound),
         // A value that its column cannot have is no row's.
-        Err(error)
-            if error
-                .code()
-                .is_some_and(|code| code.code().starts_with("22")) =>
-        {
-            transaction
-                .execute("ROLLBACK TO SAVEPOINT row")
-                .map_err(failed)?;
-            Ok(None)
-        }
-        Err(error) => Err(failed(error)),
+        Err(error) if wrong_value(&error).is_some() => Err(Stop::NotFound),
+        Err(error) => Err(error.into()),
     }
 }
 

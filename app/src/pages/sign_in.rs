@@ -1,14 +1,14 @@
 //! `/sign-in`, `/sign-in/<token>`, `/sign-out`: in and out.
 
-use super::errors;
+use super::errors::{self, Stop};
 use super::frame::Frame;
 use super::gate::Visit;
-use crate::database::{Access, Connection, Purpose, failed};
+use crate::database::{Access, Connection, Purpose};
 use crate::http::{Request, Response, field};
 use crate::people::sign_in::{Attempt, attempt, set_password, welcome};
 use crate::people::{end_sessions, link as links, password};
 use crate::session::Session;
-use crate::{App, Failure, Invocation};
+use crate::{App, Invocation};
 use askama::Template;
 
 #[derive(Template)]
@@ -30,13 +30,10 @@ struct Chosen<'a> {
 ///
 /// # Errors
 /// Those of connecting and asking.
-pub fn show(app: &App, invocation: &Invocation, request: &Request) -> Result<Response, Failure> {
+pub fn show(app: &App, invocation: &Invocation, request: &Request) -> Result<Response, Stop> {
     match request.method.as_ref() {
         "GET" | "HEAD" => {
-            let parameters = match request.parameters() {
-                Ok(parameters) => parameters,
-                Err(why) => return Ok(errors::unreadable(request, why)),
-            };
+            let parameters = request.parameters()?;
             Ok(form(200, field(&parameters, "to"), "", None))
         }
         "POST" => try_in(app, invocation, request),
@@ -44,11 +41,8 @@ pub fn show(app: &App, invocation: &Invocation, request: &Request) -> Result<Res
     }
 }
 
-fn try_in(app: &App, invocation: &Invocation, request: &Request) -> Result<Response, Failure> {
-    let fields = match request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(request, why)),
-    };
+fn try_in(app: &App, invocation: &Invocation, request: &Request) -> Result<Response, Stop> {
+    let fields = request.form()?;
     let (email, password) = (field(&fields, "email").trim(), field(&fields, "password"));
     let to = field(&fields, "to");
     let mut connection = app.database.connection(invocation, Purpose::Pages)?;
@@ -84,18 +78,15 @@ pub fn link(
     invocation: &Invocation,
     request: &Request,
     token: &str,
-) -> Result<Response, Failure> {
+) -> Result<Response, Stop> {
     let posted = request.method == "POST";
     if !posted && !matches!(request.method.as_ref(), "GET" | "HEAD") {
         return Ok(errors::method_not_allowed(request, super::BOTH));
     }
-    let fields = match request.form() {
-        Ok(fields) => fields,
-        Err(why) => return Ok(errors::unreadable(request, why)),
-    };
+    let fields = request.form()?;
     let mut connection = app.database.connection(invocation, Purpose::Pages)?;
     let mut transaction = connection.transaction(invocation, Access::ReadWrite)?;
-    let Some(person) = links::holder(&mut transaction, token, posted).map_err(failed)? else {
+    let Some(person) = links::holder(&mut transaction, token, posted)? else {
         let text =
             "It was used already, a newer one was made, or its hour is over. Ask for another one.";
         return Ok(errors::notice(request, 404, "This link is void", text, ""));
@@ -113,9 +104,9 @@ pub fn link(
     if let Some(weakness) = password::weakness(new, &person.email) {
         return Ok(chosen(422, Some(weakness)));
     }
-    let generation = set_password(&mut transaction, &person, new).map_err(failed)?;
-    welcome(&mut transaction, &person).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
+    let generation = set_password(&mut transaction, &person, new)?;
+    welcome(&mut transaction, &person)?;
+    transaction.commit()?;
     log::info!("person {} chose a password by a link", person.id);
     let mut response = Response::redirect("/");
     let session = Session::begin(person.id, generation);
@@ -124,7 +115,7 @@ pub fn link(
 }
 
 /// `/sign-out`.
-pub fn sign_out(visit: &Visit, _: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
+pub fn sign_out(visit: &Visit, _: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
     let mut response = Response::redirect("/sign-in");
     response.cookies.push(Session::end(&visit.app.settings));
     Ok(response)
@@ -135,10 +126,10 @@ pub fn sign_out_everywhere(
     visit: &Visit,
     connection: &mut Connection,
     path: &[&str],
-) -> Result<Response, Failure> {
+) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadWrite)?;
-    end_sessions(&mut transaction, &visit.person).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
+    end_sessions(&mut transaction, &visit.person)?;
+    transaction.commit()?;
     sign_out(visit, connection, path)
 }
 

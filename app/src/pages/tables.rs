@@ -1,10 +1,10 @@
 //! `/tables`: everything that has rows.
 
 use super::cell::table_path;
+use super::errors::Stop;
 use super::gate::Visit;
-use crate::Failure;
 use crate::catalogue::{Catalogue, Table};
-use crate::database::{Access, Connection, Transaction, failed};
+use crate::database::{Access, Connection, Transaction};
 use crate::http::Response;
 use askama::Template;
 
@@ -49,7 +49,7 @@ const SIZES: &str = "
     GROUP BY c.oid";
 
 /// The list.
-pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Failure> {
+pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Response, Stop> {
     let mut transaction = connection.transaction(visit.invocation, Access::ReadOnly)?;
     let catalogue = visit.app.catalogue.get(&mut transaction)?;
     let page = Tables {
@@ -65,8 +65,8 @@ pub fn show(visit: &Visit, connection: &mut Connection, _: &[&str]) -> Result<Re
 pub fn lines<'a>(
     catalogue: &'a Catalogue,
     transaction: &mut Transaction,
-) -> Result<Vec<Line<'a>>, Failure> {
-    let rows = transaction.rows(SIZES, &[]).map_err(failed)?;
+) -> Result<Vec<Line<'a>>, Stop> {
+    let rows = transaction.rows(SIZES, &[])?;
     let tables = catalogue.tables.iter();
     let lines = tables.map(|table| {
         let row = rows.iter().find(|row| row[0].as_ref() == Some(&table.oid));

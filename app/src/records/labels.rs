@@ -4,8 +4,9 @@
 use super::list::{escape_like, estimate};
 use super::selection::Selection;
 use super::sql::Sql;
+use crate::Failure;
 use crate::catalogue::{Catalogue, ForeignKey, Table};
-use crate::database::Transaction;
+use crate::database::{Transaction, failed, wrong_value};
 
 /// How many rows are offered to choose from.
 const CHOICES: usize = 20;
@@ -74,14 +75,14 @@ pub fn reference(key: &ForeignKey, row: &[Option<&str>]) -> Option<String> {
 /// or, where there are too many to look through, by their key.
 ///
 /// # Errors
-/// Postgres's own.
+/// `Function.QueryFailed`, `Function.OutOfTime`.
 pub fn choices(
     transaction: &mut Transaction,
     target: &Table,
     to: &str,
     search: &str,
-) -> Result<Vec<Choice>, postgres::Error> {
-    let rows = estimate(transaction, target, &Selection::default())?;
+) -> Result<Vec<Choice>, Failure> {
+    let rows = estimate(transaction, target, &Selection::default()).map_err(failed)?;
     let is_large = rows.parse().is_ok_and(|rows: u64| rows > LOOKED_THROUGH);
     let Some(column) = target.column(to).map(|column| &target.columns[column]) else {
         return Ok(Vec::new());
@@ -109,20 +110,11 @@ pub fn choices(
         }
     }
     sql.push(&format!(" ORDER BY 2, 1 LIMIT {CHOICES}"));
-    transaction.execute("SAVEPOINT choices")?;
-    let rows = match sql.rows(transaction) {
+    let rows = match transaction.attempt(|transaction| sql.rows(transaction))? {
         Ok(rows) => rows,
         // What is typed so far is no key.
-        Err(error)
-            if is_large
-                && error
-                    .code()
-                    .is_some_and(|code| code.code().starts_with("22")) =>
-        {
-            transaction.execute("ROLLBACK TO SAVEPOINT choices")?;
-            Vec::new()
-        }
-        Err(error) => return Err(error),
+        Err(error) if is_large && wrong_value(&error).is_some() => Vec::new(),
+        Err(error) => return Err(failed(error)),
     };
     Ok({ rows.into_iter() }
         .map(|mut row| Choice {

@@ -69,7 +69,7 @@ pub fn of_values(
     let mut fields = Vec::new();
     for (at, input) in inputs.iter().enumerate() {
         if let Input::Value(value) = input {
-            fields.extend(unreadable(transaction, table, at, value).map_err(failed)?);
+            fields.extend(unreadable(transaction, table, at, value)?);
         }
     }
     Ok(match fields.is_empty() {
@@ -87,7 +87,7 @@ fn unreadable(
     table: &Table,
     at: usize,
     value: &str,
-) -> Result<Option<(usize, String)>, postgres::Error> {
+) -> Result<Option<(usize, String)>, Failure> {
     let column = &table.columns[at];
     if let Some(limit) = longest(&column.type_name).filter(|_| column.kind == Kind::Text) {
         let length = value.chars().count();
@@ -98,16 +98,13 @@ fn unreadable(
     let mut sql = Sql::new("SELECT (");
     let value = sql.bind(Some(value));
     sql.push(&format!("{value}::{})::text", column.type_name));
-    transaction.execute("SAVEPOINT value")?;
-    let tried = sql.rows(transaction);
-    transaction.execute("ROLLBACK TO SAVEPOINT value")?;
-    let Err(error) = tried else {
+    let Err(error) = transaction.attempt(|transaction| sql.rows(transaction))? else {
         return Ok(None);
     };
-    let Some(error) = error.as_db_error() else {
-        return Err(error);
-    };
-    Ok(Some((at, sentence(error))))
+    match error.as_db_error() {
+        Some(error) => Ok(Some((at, sentence(error)))),
+        None => Err(failed(error)),
+    }
 }
 
 /// The n of `character varying(n)`.

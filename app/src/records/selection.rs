@@ -4,8 +4,8 @@
 //! in this order; `sort` is a column, with a minus before it from the largest down; `after` and
 //! `before` are places.
 
-use super::values::escape;
 use crate::catalogue::{Column, Kind, Table};
+use crate::http::query;
 
 /// What a list is asked for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -186,11 +186,7 @@ impl Selection {
             let name = if cursor.backwards { "before" } else { "after" };
             pairs.push((name, cursor.place.clone()));
         }
-        let pairs: Vec<String> = pairs
-            .iter()
-            .map(|(name, value)| format!("{name}={}", escape(value)))
-            .collect();
-        pairs.join("&")
+        query(pairs.iter().map(|(name, value)| (*name, value.as_str())))
     }
 
     /// The rows whose columns have these values.

@@ -3,13 +3,8 @@
 //! `~0` is NULL; what would be empty, or could be taken for `~0`, `.` or `..`, has `~1` before it,
 //! because browsers shorten paths.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'.');
+use crate::http::escape;
+use percent_encoding::percent_decode_str;
 
 /// The values with slashes between them.
 pub fn encode<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> String {
@@ -32,11 +27,6 @@ pub fn unmark(value: String) -> Option<String> {
         Some(marked) => Some(marked.strip_prefix('1').unwrap_or(marked).to_string()),
         None => Some(value),
     }
-}
-
-/// One part of an address.
-pub fn escape(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 fn encode_one(value: Option<&str>) -> String {

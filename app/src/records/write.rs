@@ -182,12 +182,10 @@ fn locked(
     key: &[Option<String>],
     version: &str,
 ) -> Result<Result<Record, Outcome>, Failure> {
-    transaction.execute("SAVEPOINT lock").map_err(failed)?;
-    let found = match row::find(transaction, table, key, true) {
+    let found = transaction.attempt(|transaction| row::find(transaction, table, key, true))?;
+    let found = match found {
         Ok(found) => found,
         Err(error) => {
-            let back = transaction.execute("ROLLBACK TO SAVEPOINT lock");
-            back.map_err(failed)?;
             let refusal = refusal::of(table, &error).ok_or_else(|| failed(error))?;
             return Ok(Err(Outcome::Refused(refusal)));
         }
@@ -212,20 +210,17 @@ fn run(
         None => None,
     };
     sql.push(&format!(" RETURNING {}", returned(table)));
-    transaction.execute("SAVEPOINT change").map_err(failed)?;
-    let changed = sql.rows(transaction).and_then(|rows| {
+    let changed = transaction.attempt(|transaction| {
+        let rows = sql.rows(transaction)?;
         transaction.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
         Ok(rows)
     });
-    let (row, more) = match changed {
+    let (row, more) = match changed? {
         Ok(rows) => {
             let mut rows = rows.into_iter();
             (rows.next(), rows.next())
         }
         Err(error) => {
-            transaction
-                .execute("ROLLBACK TO SAVEPOINT change")
-                .map_err(failed)?;
             let refusal = refusal::of_values(transaction, table, inputs, error)?;
             return Ok(Outcome::Refused(refusal));
         }
@@ -234,8 +229,6 @@ fn run(
         return Ok(Outcome::Gone);
     };
     if more.is_some() {
-        let back = transaction.execute("ROLLBACK TO SAVEPOINT change");
-        back.map_err(failed)?;
         return Ok(Outcome::Refused(Refusal {
             fields: Vec::new(),
             general: Some(
