@@ -1,7 +1,7 @@
 //! Who may use the admin tool, and as what: the table `plain_lambda.users`.
 //!
-//! Knows no page, and of a session whose it is. `people/link` has one-time links, `people/password` what is kept of
-//! a password, `people/sign_in` whether somebody is who they say.
+//! Knows no page, and of a session whose it is. `people/link` has one-time links, `people/password`
+//! what is kept of a password, `people/sign_in` whether somebody is who they say.
 
 pub mod link;
 pub mod password;

@@ -48,6 +48,11 @@ impl Local {
         &self.url
     }
 
+    /// What asks it.
+    pub(super) fn agent(&self) -> Agent {
+        self.agent.clone()
+    }
+
     /// What it and its functions have logged until now.
     pub fn log(&self) -> String {
         self.program.log()

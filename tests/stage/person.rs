@@ -53,16 +53,9 @@ impl Answer {
 impl Local {
     /// Somebody who is not signed in.
     pub fn visitor(&self) -> Person {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .max_redirects(0)
-            .allow_non_standard_methods(true)
-            .build()
-            .into();
         Person {
             url: self.url().to_string(),
-            agent,
+            agent: self.agent(),
             cookie: Mutex::default(),
         }
     }
