@@ -18,9 +18,9 @@ const BASE: &str = "public.ecr.aws/lambda/provided:al2023";
 /// Lambda's `sbx_user1051`.
 const USER: &str = "993:990";
 
-/// Runs the image as Lambda does, with a database.
-fn lambda(database: &Database, more: &[&str]) -> Command {
-    let mut command = podman(&["run", "--rm", "--interactive", "--network", "host"]);
+/// Runs the image of a `podman` as Lambda does, with a database.
+fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Command {
+    let command = podman.args(["run", "--rm", "--interactive", "--network", "host"]);
     command.args([
         "--read-only",
         "--tmpfs",
@@ -34,7 +34,7 @@ fn lambda(database: &Database, more: &[&str]) -> Command {
         .args(["--env", &format!("DATABASE_URL={}", database.url())])
         .args(["--env", &format!("SECRET_KEY_BASE={SECRET}")])
         .args(more);
-    command
+    podman
 }
 
 /// Builds the image; once.
@@ -175,19 +175,19 @@ fn an_image_that_is_built_anew_is_the_same() {
 
 #[test]
 fn the_image_answers_as_the_web_function() {
-    check_answers(image());
+    check_answers(podman(&[]), image());
 }
 
 #[test]
 fn the_image_needs_no_base() {
     build(SCRATCH, "scratch");
-    check_answers(SCRATCH);
+    check_answers(podman(&[]), SCRATCH);
 }
 
-/// Has an image handle one event as the web function, with a database.
-pub fn check_answers(image: &str) {
+/// Has an image of a `podman` handle one event as the web function, with a database.
+pub fn check_answers(podman: Command, image: &str) {
     let database = Database::new();
-    let mut command = lambda(&database, &[image]);
+    let mut command = lambda(podman, &database, &[image]);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -214,6 +214,7 @@ fn both_functions_of_the_image_answer_in_awss_emulator() {
     let rie = format!("{}:/rie:ro", tool("aws-lambda-rie").display());
     let start = |handler: &str| {
         let mut command = lambda(
+            podman(&[]),
             &database,
             &["--volume", &rie, "--entrypoint", "/rie", image()],
         );
