@@ -260,12 +260,14 @@ impl Environment {
         self.terminate(&mut self.lock());
     }
 
-    /// Waits until the process is gone.
+    /// Waits until the process is gone, and what it said last is passed on.
     pub fn await_end(&self) {
         let mut state = self.lock();
         while !matches!(state.phase, Phase::Dead { .. }) {
             state = self.wait(state);
         }
+        drop(state);
+        self.log.read();
     }
 
     /// Whether a caller has it, dead or alive.
