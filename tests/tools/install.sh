@@ -35,13 +35,14 @@ unpacked() {
 
 [ "$(uname -s)" = Linux ] || fail "the tests need Linux: the Runtime Interface Emulator is a Linux program"
 
-# arm64's executable is built and run here too.
+# arm64's executable is built and run here too; its compiler comes without a C library's headers.
 missing=''
 for needed in chromium:chromium zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer \
-    docker-registry:docker-registry qemu-aarch64-static:qemu-user-static \
-    aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu; do
+    docker-registry:docker-registry qemu-aarch64-static:qemu-user-static; do
     command -v "${needed%:*}" >/dev/null || missing="$missing ${needed#*:}"
 done
+echo '#include <stdint.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>&1 ||
+    missing="$missing gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 # shellcheck disable=SC2086 # Packages' names, one an argument.
 [ -z "$missing" ] || tests/tools/package.sh $missing
 
