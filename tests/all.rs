@@ -30,4 +30,5 @@ mod private_postgres;
 mod records;
 mod senders;
 mod sign_in;
+mod troubleshooting;
 mod web;
