@@ -37,7 +37,7 @@ unpacked() {
 
 # arm64's executable is built and run here too; its compiler comes without a C library's headers.
 missing=''
-for needed in chromium:chromium zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer \
+for needed in psql:postgresql chromium:chromium zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer \
     docker-registry:docker-registry qemu-aarch64-static:qemu-user-static; do
     command -v "${needed%:*}" >/dev/null || missing="$missing ${needed#*:}"
 done

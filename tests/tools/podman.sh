@@ -31,13 +31,13 @@ network_backend = "netavark"
 END
 
 # The builder's stand-in is empty: it borrows this machine's compilers and tool chain. Not its
-# registry: the lock of that is elsewhere, and a cargo outside may be unpacking the same crate.
+# registry, as builds at the same time need a lock in common: that is in CARGO_HOME.
 rustup=${RUSTUP_HOME:-$HOME/.rustup}
 cargo=${CARGO_HOME:-$HOME/.cargo}
-mkdir -p "$podman/registry"
+mkdir -p "$podman/cargo/bin"
 volumes=$(printf '"%s", ' /usr:/usr:ro /bin:/bin:ro /lib:/lib:ro /etc/ssl:/etc/ssl:ro \
-    /etc/alternatives:/etc/alternatives:ro "$rustup:/rustup:ro" "$cargo/bin:/cargo/bin:ro" \
-    "$podman/registry:/cargo/registry")
+    /etc/alternatives:/etc/alternatives:ro "$rustup:/rustup:ro" "$podman/cargo:/cargo" \
+    "$cargo/bin:/cargo/bin:ro")
 [ ! -e /lib64 ] || volumes="$volumes\"/lib64:/lib64:ro\", "
 sed "s|^\[containers\]|&\nvolumes = [$volumes]|" "$podman/run.conf" >"$podman/build.conf"
 
