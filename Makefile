@@ -26,6 +26,8 @@ SHIPPED   = target/$(TRIPLE)/release/bootstrap
 FAULTY    = target/$(TRIPLE)/release/faulty
 ARM64     = target/aarch64-unknown-linux-musl/release/bootstrap
 LOCAL     = target/debug/local
+# As a container has it: without libraries.
+STATIC    = target/$(TRIPLE)/debug/local
 
 # Whose database `migrate` and its like mean: this machine's DATABASE_URL, or the deployed functions'.
 INVOKE    = $(if $(ON),$(if $(filter aws,$(ON)),deploy/invoke.sh,$(error ON=$(ON): write ON=aws or nothing)),target/debug/bootstrap migrate)
@@ -70,8 +72,8 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 
 test: shipped tools arm64 sbom ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
 	$(BUILD_FAULTY)
-	cargo build --locked --package local
-	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(LOCAL) cargo test --workspace --locked
+	cargo build --locked --package local --target $(TRIPLE)
+	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(STATIC) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
 
 bench: shipped peers ## measure cold starts against others, and pages of ten million rows; ARGS=--help

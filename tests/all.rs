@@ -15,6 +15,7 @@ mod cold_start;
 mod command_line;
 mod conformance;
 mod connection;
+mod container;
 mod contract;
 mod deploy;
 mod doctor;

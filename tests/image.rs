@@ -19,7 +19,7 @@ const BASE: &str = "public.ecr.aws/lambda/provided:al2023";
 const USER: &str = "993:990";
 
 /// Runs the image of a `podman` as Lambda does, with a database.
-fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Command {
+pub fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Command {
     let command = podman.args(["run", "--rm", "--interactive", "--network", "host"]);
     command.args([
         "--read-only",
@@ -38,7 +38,7 @@ fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Command {
 }
 
 /// Builds the image; once.
-fn image() -> &'static str {
+pub fn image() -> &'static str {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| build(IMAGE, BASE));
     IMAGE

@@ -11,29 +11,38 @@ use oxhttp::model::header::CONTENT_TYPE;
 use oxhttp::model::{Body, Request, Response, StatusCode};
 use oxhttp::{ListeningServer, Server};
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// That port of 127.0.0.1, or a free one if it is 0. oxhttp does not tell which port it got, so it
-/// is not asked for port 0.
-pub fn reserve(port: u16) -> Result<SocketAddr> {
-    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|port| port.local_addr());
-    Ok(address.map_err(|cause| {
-        format!(
-            "failed to listen on port `{port}`: {cause}; choose another: --port, make run PORT="
-        )
+/// That address, with a free port if it is 0. oxhttp does not tell which port it got, so it is not
+/// asked for port 0.
+pub fn reserve(address: SocketAddr) -> Result<SocketAddr> {
+    let reserved = TcpListener::bind(address).and_then(|port| port.local_addr());
+    Ok(reserved.map_err(|cause| {
+        format!("failed to listen on `{address}`: {cause}; choose another: --port, make run PORT=")
     })?)
 }
 
-/// Listens.
-pub fn start(address: SocketAddr, functions: Vec<Arc<Function>>) -> Result<ListeningServer> {
-    let server = Server::new(move |request| serve(&functions, request)).bind(address);
+/// Listens; in `public` only for the function's URL.
+pub fn start(
+    address: SocketAddr,
+    public: bool,
+    functions: Vec<Arc<Function>>,
+) -> Result<ListeningServer> {
+    let server = Server::new(move |request| serve(&functions, public, request)).bind(address);
     let failed = |cause| format!("failed to listen on `{address}`: {cause}");
     Ok(server.spawn().map_err(failed)?)
 }
 
-fn serve(functions: &[Arc<Function>], request: &mut Request<Body>) -> Response<Body> {
-    let name = invoke_api::function_name(request);
+fn serve(functions: &[Arc<Function>], public: bool, request: &mut Request<Body>) -> Response<Body> {
+    let name = match public {
+        true => None,
+        false => {
+            // No proxy is before it: as on AWS, a client does not say who it is.
+            request.headers_mut().remove("x-forwarded-for");
+            invoke_api::function_name(request)
+        }
+    };
     let body = match read(request.body_mut()) {
         Ok(body) => body,
         Err(cause) => return text(StatusCode::BAD_REQUEST, &cause.to_string()),

@@ -66,7 +66,7 @@ fn serve(options: Options) -> Result<()> {
     let (stop, stopped) = mpsc::channel();
     listen_for_stop(&stop, &options)?;
     // Before anything is started: the port is what is taken most often.
-    let address = front::reserve(options.port)?;
+    let address = front::reserve(options.address)?;
     let bootstrap = bootstrap(&options)?;
     let given = |name: &str| is_set(name) || options.variables.iter().any(|(set, _)| set == name);
     let postgres = match given("DATABASE_URL") || given("DB_HOST") {
@@ -116,8 +116,11 @@ fn open(options: &Options, address: SocketAddr, functions: &[Arc<Function>]) -> 
         })?;
         println!("{name}: {}", String::from_utf8_lossy(&answer));
     }
-    let server = front::start(address, functions.to_vec())?;
-    println!("http://localhost:{}", address.port());
+    let server = front::start(address, options.public, functions.to_vec())?;
+    match options.public {
+        true => println!("http://{address}"),
+        false => println!("http://localhost:{}", address.port()),
+    }
     Ok(server.join()?)
 }
 
@@ -168,7 +171,8 @@ fn settings(
     if let Some(postgres) = postgres {
         variables.push(("DATABASE_URL".to_owned(), postgres.url().to_owned()));
     }
-    if !is_set("APP_ENV") {
+    // Else it is `lambda`, which wants a secret of its own.
+    if !is_set("APP_ENV") && !options.public {
         variables.push(("APP_ENV".to_owned(), "development".to_owned()));
     }
     // As a deployment sets it to the URL that it got.

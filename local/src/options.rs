@@ -3,6 +3,7 @@
 //! Parses and checks; starts nothing.
 
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ Options:
                           itself has; repeatable
   --invoke NAME=JSON      invoke NAME once before serving, in order; an error ends `local` with 1
   --port N                of 127.0.0.1; 0 is any free one [default: 9000]
+  --public ADDRESS:PORT   instead of --port: serve others than you there, through a proxy that does
+                          TLS and says X-Forwarded-For; without the Invoke API, which asks nobody
+                          who they are, and in production: with a SECRET_KEY_BASE of yours
   --timeout SECONDS       a function's timeout [default: 30]
   --max-concurrency N     environments of one function at the same time [default: 10]
   --idle SECONDS          an environment idle that long is ended [default: 300]
@@ -59,8 +63,10 @@ pub struct Options {
     pub variables: Vec<(String, String)>,
     /// Names and events.
     pub invocations: Vec<(String, String)>,
-    /// TCP port of the loopback interface.
-    pub port: u16,
+    /// Where to listen.
+    pub address: SocketAddr,
+    /// Others than this machine's user may reach it.
+    pub public: bool,
     /// A function's timeout.
     pub timeout: Duration,
     /// Environments of one function.
@@ -82,7 +88,8 @@ impl Default for Options {
             functions: Vec::new(),
             variables: Vec::new(),
             invocations: Vec::new(),
-            port: 9000,
+            address: (Ipv4Addr::LOCALHOST, 9000).into(),
+            public: false,
             timeout: Duration::from_secs(30),
             max_concurrency: 10,
             idle: Duration::from_secs(300),
@@ -124,7 +131,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
                     .invocations
                     .push(pair("--invoke", "NAME=JSON", parser.value()?)?);
             }
-            Long("port") => options.port = number("--port", 0, u16::MAX, parser.value()?)?,
+            Long("port") => {
+                let port: u16 = number("--port", 0, u16::MAX, parser.value()?)?;
+                options.address = (Ipv4Addr::LOCALHOST, port).into();
+                options.public = false;
+            }
+            Long("public") => {
+                options.address = address("--public", parser.value()?)?;
+                options.public = true;
+            }
             Long("timeout") => {
                 let seconds: u32 = number("--timeout", 1, 900, parser.value()?)?;
                 options.timeout = Duration::from_secs(seconds.into());
@@ -199,6 +214,13 @@ fn pair(option: &str, form: &str, value: OsString) -> Result<(String, String), l
     }
 }
 
+fn address(option: &str, value: OsString) -> Result<SocketAddr, lexopt::Error> {
+    let value = value.to_string_lossy();
+    let wanted = "an address and a port, such as 0.0.0.0:8080";
+    let address = value.parse();
+    address.map_err(|_| format!("{option} wants {wanted}, not `{value}`").into())
+}
+
 fn number<T>(option: &str, least: T, most: T, value: OsString) -> Result<T, lexopt::Error>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
@@ -256,6 +278,10 @@ mod tests {
         refused(
             &["--port", "x"],
             "--port wants a whole number from 0 to 65535, not `x`",
+        );
+        refused(
+            &["--public", "8080"],
+            "--public wants an address and a port, such as 0.0.0.0:8080, not `8080`",
         );
         refused(
             &["--timeout", "0"],

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use oxhttp::model::header::{CONTENT_TYPE, HOST};
 use oxhttp::model::{Body, HeaderMap, Request};
 use serde_json::{Map, Value, json};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;
 
-/// The front listens on the loopback interface only, so every peer has this address.
-const SOURCE_IP: Ipv4Addr = Ipv4Addr::LOCALHOST;
+/// Who asks where no proxy has said it: the front tells nobody's address.
+const UNTOLD: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// The event's JSON.
 pub fn build(request: &Request<Body>, body: &[u8]) -> Vec<u8> {
@@ -67,7 +67,7 @@ fn context(request: &Request<Body>, now: Timestamp) -> Value {
             "method": request.method().as_str(),
             "path": request.uri().path(),
             "protocol": "HTTP/1.1",
-            "sourceIp": SOURCE_IP.to_string(),
+            "sourceIp": source_ip(request.headers()).to_string(),
             "userAgent": text(request.headers(), "user-agent"),
         },
         "requestId": Uuid::new_v4().to_string(),
@@ -86,11 +86,21 @@ fn headers(headers: &HeaderMap) -> Value {
     }
     let port = authority(headers).1;
     joined.insert("x-amzn-trace-id".into(), invocation::trace_root().into());
-    joined.insert("x-forwarded-for".into(), SOURCE_IP.to_string().into());
+    joined.insert(
+        "x-forwarded-for".into(),
+        source_ip(headers).to_string().into(),
+    );
     joined.insert("x-forwarded-port".into(), port.into());
     // What it really is, though AWS speaks https only.
     joined.insert("x-forwarded-proto".into(), "http".into());
     joined.into()
+}
+
+/// What the proxy next to us has appended: before that stands what the client claims.
+fn source_ip(headers: &HeaderMap) -> IpAddr {
+    let told = text(headers, "x-forwarded-for");
+    let last = told.rsplit(',').next().unwrap_or_default();
+    last.trim().parse().unwrap_or(UNTOLD)
 }
 
 fn text(headers: &HeaderMap, name: &str) -> String {
@@ -192,6 +202,16 @@ mod tests {
         assert_eq!(event["headers"]["x-forwarded-port"], "9000");
         assert_eq!(event["requestContext"]["domainName"], "h.x");
         assert_eq!(event["requestContext"]["domainPrefix"], "h");
+    }
+
+    #[test]
+    fn the_last_proxy_says_who_asks() {
+        let headers = [("X-Forwarded-For", "10.0.0.1, 203.0.113.7")];
+        let event = build("GET", "http://h/", &headers, b"");
+        assert_eq!(event["requestContext"]["http"]["sourceIp"], "203.0.113.7");
+        assert_eq!(event["headers"]["x-forwarded-for"], "203.0.113.7");
+        let event = build("GET", "http://h/", &[("X-Forwarded-For", "me")], b"");
+        assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
     }
 
     #[test]
