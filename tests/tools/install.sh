@@ -37,10 +37,13 @@ unpacked() {
 
 # arm64's executable is built and run here too; its compiler comes without a C library's headers.
 missing=''
-for needed in psql:postgresql chromium:chromium zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer \
+for needed in chromium:chromium zip:zip valgrind:valgrind strace:strace pgbouncer:pgbouncer \
     docker-registry:docker-registry qemu-aarch64-static:qemu-user-static; do
     command -v "${needed%:*}" >/dev/null || missing="$missing ${needed#*:}"
 done
+# Debian has the server's programs out of the way, and a `psql` that is none without them.
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null ||
+    missing="$missing postgresql"
 echo '#include <stdint.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>&1 ||
     missing="$missing gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 # shellcheck disable=SC2086 # Packages' names, one an argument.
