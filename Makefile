@@ -92,6 +92,18 @@ check: ## format, lints, documentation, migrations, scripts and licences, all wi
 	tests/tools/lint.sh
 	tests/tools/deny.sh
 
+conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge another runtime: BOOTSTRAP=/path
+ifdef BOOTSTRAP
+	@tests/conformance/table.sh "$(BOOTSTRAP)=$(BOOTSTRAP)"
+else
+	$(BUILD_FAULTY)
+	cargo build --release --locked --target-dir target/conformance \
+		--manifest-path tests/conformance/lambda_runtime/Cargo.toml
+	tests/conformance/document.sh "$(FAULTY)" target/conformance/release/aws-lambda-runtime \
+		>target/conformance/conformance.md
+	mkdir -p docs && mv target/conformance/conformance.md docs/conformance.md
+endif
+
 ## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions
 migrate: ## apply migrations/ to the database
 status: ## say what is applied there, and what is pending
@@ -106,24 +118,12 @@ user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admi
 	@$(INVOKE) \
 		'{"action":"user","email":"$(EMAIL)"$(if $(ROLE),$(comma)"role":"$(ROLE)")}'
 
-conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge another runtime: BOOTSTRAP=/path
-ifdef BOOTSTRAP
-	@tests/conformance/table.sh "$(BOOTSTRAP)=$(BOOTSTRAP)"
-else
-	$(BUILD_FAULTY)
-	cargo build --release --locked --target-dir target/conformance \
-		--manifest-path tests/conformance/lambda_runtime/Cargo.toml
-	tests/conformance/document.sh "$(FAULTY)" target/conformance/release/aws-lambda-runtime \
-		>target/conformance/conformance.md
-	mkdir -p docs && mv target/conformance/conformance.md docs/conformance.md
-endif
-
+## On AWS: what deploy.env says (deploy.env.example); each prints the commands that change something
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=… ARGS=--no-cache
 	$(CONTAINER) build --platform linux/$(ARCH) --build-arg BUILDPLATFORM=linux/$(HOST) \
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
 		$(TIMESTAMP) $(ARGS) --tag $(IMAGE) --file Dockerfile.al2023 .
 
-## On AWS: what deploy.env says (deploy.env.example); each prints the commands that change something
 zip: shipped ## pack the functions for PACKAGE=zip; the same sources, the same bytes
 	deploy/zip.sh $(SHIPPED) migrations $(ZIP)
 
