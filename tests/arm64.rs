@@ -1,22 +1,19 @@
 //! The executable for arm64, which Lambda calls Graviton, run by `qemu-user`: the same answers.
 
 use crate::emulator::get;
-use crate::stage::{Database, RuntimeApi, arm64, migrations, tool_on_path};
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use crate::stage::{Database, RuntimeApi, arm64, migrations, script, tool_on_path};
 use tempfile::TempDir;
 
 /// Starts it as a script, which is how the stage starts any program.
 fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
     let qemu = tool_on_path("qemu-aarch64-static", "qemu-user-static");
-    let script = dir.path().join("bootstrap");
+    let bootstrap = dir.path().join("bootstrap");
     let text = format!(
         "#!/bin/sh\nexec '{}' '{}'\n",
         qemu.display(),
         arm64().display()
     );
-    fs::write(&script, text).expect("there is room");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    script(&bootstrap, &text);
     let migrations = migrations().display().to_string();
     let variables = [
         ("DATABASE_URL", database.url()),
@@ -26,7 +23,7 @@ fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    RuntimeApi::with(&script, "http", &variables)
+    RuntimeApi::with(&bootstrap, "http", &variables)
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Environments as Lambda has them: kept, frozen, killed, replaced.
 
-use crate::stage::{Database, Local, Options, faulty, root, signal, state, wait_for};
+use crate::stage::{Database, Local, Options, faulty, install, root, signal, state, wait_for};
 use serde_json::json;
 use std::fs;
 use std::thread;
@@ -361,7 +361,7 @@ fn a_rebuilt_executable_is_picked_up_by_the_next_request() {
     let database = Database::new();
     let dir = tempfile::tempdir().expect("there is room");
     let (built, rebuilt) = (dir.path().join("bootstrap"), dir.path().join("next"));
-    fs::copy(faulty(), &built).expect("there is room");
+    install(&faulty(), &built);
     let local = Local::with(&database)
         .bootstrap(&built)
         .args(["--functions", "faulty=faulty"])
@@ -371,7 +371,7 @@ fn a_rebuilt_executable_is_picked_up_by_the_next_request() {
     local.frozen();
     assert_eq!(pid(), first);
     local.frozen();
-    fs::copy(faulty(), &rebuilt).expect("there is room");
+    install(&faulty(), &rebuilt);
     fs::rename(&rebuilt, &built).expect("they are in one directory");
     assert_ne!(pid(), first);
 }

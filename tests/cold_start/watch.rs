@@ -2,10 +2,9 @@
 //!
 //! Starts the executable in Lambda's environment and gives it a browser's event. Judges nothing.
 
-use crate::stage::{RuntimeApi, tool_on_path};
+use crate::stage::{RuntimeApi, script, tool_on_path};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -114,12 +113,11 @@ fn under_valgrind(executable: &Path, events: usize, options: &str) -> String {
 
 /// Starts it in Lambda's environment, under a program that looks on.
 fn start(executable: &Path, dir: &TempDir, under: &str) -> RuntimeApi {
-    let script = dir.path().join("bootstrap");
+    let bootstrap = dir.path().join("bootstrap");
     let executable = executable.display();
     let text = format!("#!/bin/sh\nexec env -i {ENVIRONMENT} {under} '{executable}'\n");
-    fs::write(&script, text).expect("there is room");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
-    RuntimeApi::with(&script, "http", &[])
+    script(&bootstrap, &text);
+    RuntimeApi::with(&bootstrap, "http", &[])
 }
 
 fn serve(mut api: RuntimeApi, events: usize) {

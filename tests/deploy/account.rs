@@ -2,11 +2,10 @@
 //! test expects.
 
 use crate::stage::{
-    Database, Local, Program, Registry, bootstrap, free_port, podman, root, run, said, tool,
-    wait_for,
+    Database, Local, Program, Registry, bootstrap, free_port, podman, root, run, said, script,
+    tool, wait_for,
 };
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -112,9 +111,7 @@ exec /usr/bin/env -i /usr/bin/curl -sf {local}/"${{url##*/}}"
     }
 
     fn program(&self, name: &str, text: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, text).expect("there is room");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        script(&self.path("bin").join(name), text);
     }
 
     /// A file of this account's machine.

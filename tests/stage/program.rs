@@ -1,8 +1,9 @@
 //! The executables under test and the programs that drive them.
 
 use super::root;
+use std::fs;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -67,6 +68,22 @@ pub fn tool_on_path(name: &str, package: &str) -> PathBuf {
 fn built(variable: &str) -> PathBuf {
     let path = std::env::var(variable).unwrap_or_else(|_| panic!("{variable}: run `make test`"));
     root().join(path)
+}
+
+/// Makes an executable of a file. Another process writes it: what this one has open for writing is
+/// open, too, in whatever another test is starting just then, and cannot be run (ETXTBSY).
+#[track_caller]
+pub fn install(file: &Path, executable: &Path) {
+    let mut command = Command::new("install");
+    run(command.args(["-m", "755"]).args([file, executable]));
+}
+
+/// Makes an executable of a script's text.
+#[track_caller]
+pub fn script(path: &Path, text: &str) {
+    let written = path.with_extension("text");
+    fs::write(&written, text).expect("there is room");
+    install(&written, path);
 }
 
 /// Runs a command to its end; fails the test with all it printed when it fails.
