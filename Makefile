@@ -2,7 +2,7 @@
 
 # A setting of deploy.env, where there is one.
 export DEPLOY_ENV ?= deploy.env
-SETTING    = $(shell sed -n 's/^$1=//p' '$(DEPLOY_ENV)' 2>/dev/null)
+SETTING    = $(shell sed -n 's/^$1=//p' '$(DEPLOY_ENV)' 2>/dev/null | tail -n 1)
 HOST      := $(shell uname -m | sed s/arm64/aarch64/)
 # What is shipped: x86_64 or aarch64, which others call arm64.
 ARCH      ?= $(or $(call SETTING,ARCH),$(HOST))

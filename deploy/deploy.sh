@@ -8,10 +8,7 @@ code=$1
 changed=''
 
 # The functions' environment: what is no setting of these scripts. $1 is the URL, if it is known.
-# The CLI prints a file whole that is no JSON: a tab or its like is refused before.
 environment() {
-    ! LC_ALL=C grep -q '[[:cntrl:]]' "$settings" ||
-        fail "failed to read $settings: it has a tab, a carriage return or another control character"
     awk -v url="$1" '
         function add(name, value,    safe, at, letter) {
             for (at = 1; at <= length(value); at++) {

@@ -12,6 +12,9 @@ fail() {
 
 settings=${DEPLOY_ENV:-deploy.env}
 [ -f "$settings" ] || fail "failed to find $settings: cp deploy.env.example $settings, and fill it in"
+# In names AWS would wonder at it, and the CLI prints a file whole that is no JSON.
+! LC_ALL=C grep -q '[[:cntrl:]]' "$settings" ||
+    fail "failed to read $settings: it has a tab, a carriage return or another control character"
 
 # A setting of the file, or what stands in for it.
 setting() {
@@ -20,6 +23,9 @@ setting() {
 }
 
 function=$(setting FUNCTION plain-lambda)
+case "$function" in
+    -* | *[!a-z0-9_-]*) fail "failed to read FUNCTION \`$function\`: write a-z, 0-9, - and _ only" ;;
+esac
 web=$function-web
 migrations=$function-migrations
 package=${PACKAGE:-$(setting PACKAGE zip)}

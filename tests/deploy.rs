@@ -157,6 +157,32 @@ fn a_function_goes_from_nothing_to_production_and_back() {
 }
 
 #[test]
+fn settings_that_no_name_may_have_are_refused_before_anything_is_asked() {
+    let files = tempfile::tempdir().expect("there is room");
+    let settings = files.path().join("deploy.env");
+    for (text, word) in [
+        ("FUNCTION=--help\n", "--help"),
+        ("FUNCTION=shop *\n", "shop *"),
+        ("FUNCTION=Shop\n", "Shop"),
+        ("PACKAGE=tar\n", "zip or image"),
+        ("FUNCTION=shop\r\n", "a carriage return"),
+    ] {
+        fs::write(&settings, text).expect("there is room");
+        for script in ["deploy.sh", "push.sh", "destroy.sh", "logs.sh"] {
+            let mut command = Command::new(root().join("deploy").join(script));
+            let nowhere = [
+                ("PATH", "/usr/bin:/bin"),
+                ("AWS_ENDPOINT_URL", "http://[::1]:1"),
+            ];
+            command.env("DEPLOY_ENV", &settings).envs(nowhere);
+            let words = refused(command);
+            assert!(words.contains("failed to read"), "{words}");
+            assert!(words.contains(word), "{words}");
+        }
+    }
+}
+
+#[test]
 fn an_image_goes_to_the_registry_and_into_production() {
     let account = Account::new(&migrations());
     account.settings("PACKAGE=image");
