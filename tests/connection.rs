@@ -194,7 +194,7 @@ fn the_log_holds_no_statement_at_any_level() {
     local
         .invoke("migrations", r#"{"action":"migrate"}"#)
         .expect("it applies");
-    assert!(local.log().contains("applied "), "{}", local.log());
+    local.expect_log("applied ");
     assert!(!local.log().contains("s3cret"), "{}", local.log());
 }
 

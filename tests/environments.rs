@@ -39,6 +39,7 @@ fn a_panic_is_reported_and_the_loop_continues() {
         .invoke("faulty", r#"{"do":"echo"}"#)
         .expect("it echoes");
     assert_eq!(after["pid"], first["pid"], "the same process goes on");
+    local.expect_log("on demand");
     assert_eq!(
         local.log().matches("on demand").count(),
         1,
@@ -261,8 +262,7 @@ fn an_extension_is_registered_as_on_lambda() {
     let database = Database::new();
     let local = outlaw(&database, "extend", &[]).start();
     local.invoke("web", "{}").expect_err("it ends before /next");
-    let log = local.log();
-    assert!(log.contains("registered with 200 8f0d9f0a-"), "{log}");
+    local.expect_log("registered with 200 8f0d9f0a-");
 }
 
 #[test]
@@ -277,6 +277,7 @@ fn a_failed_init_is_made_up_for_inside_the_invocation() {
         let local = outlaw(&database, way, &["--env", &started]).start();
         let answer = local.invoke("web", "{}").expect("the second start serves");
         assert_eq!(answer, "served");
+        local.expect_log("\nREPORT ");
         let log = local.log();
         let report = log
             .lines()

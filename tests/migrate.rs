@@ -131,10 +131,7 @@ fn two_runs_at_once_apply_each_file_once() {
         .iter()
         .filter(|reply| reply["applied"][0]["by"].is_string());
     assert_eq!(by_another.count(), 1, "{replies:?}");
-    assert!(
-        local.log().contains("waiting for another migration run"),
-        "the second one waited"
-    );
+    local.expect_log("waiting for another migration run");
 }
 
 #[test]

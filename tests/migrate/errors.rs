@@ -75,10 +75,13 @@ fn notices_and_warnings_are_logged_with_their_place() {
     let dir = files(&[("1_a.sql", text)]);
     let local = local(&database, dir.path());
     local.invoke("migrations", MIGRATE).expect("it applies");
-    let log = local.log();
-    assert!(log.contains("1_a.sql:3: NOTICE: hello"), "{log}");
-    assert!(log.contains("WARN RequestId:"), "{log}");
-    assert!(log.contains("1_a.sql:3: WARNING: careful"), "{log}");
+    for line in [
+        "1_a.sql:3: NOTICE: hello",
+        "WARN RequestId:",
+        "1_a.sql:3: WARNING: careful",
+    ] {
+        local.expect_log(line);
+    }
 }
 
 #[test]
