@@ -3,11 +3,9 @@
 
 use crate::image::{image, lambda};
 use crate::stage::podman::podman;
-use crate::stage::{Database, Program, local, root, run, said};
+use crate::stage::{Database, Program, local, root, run, run_with};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::Write;
-use std::process::Stdio;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
@@ -64,18 +62,8 @@ fn build() {
     let dockerfile = dockerfile.replace("FROM plain-lambda\n", &format!("FROM {}\n", image()));
     let context = tempfile::tempdir().expect("there is room");
     fs::copy(local(), context.path().join("local")).expect("it is built");
-    let mut build = podman(&["build", "--tag", SERVER, "--file", "-"])
-        .arg(context.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("podman is there");
-    let mut input = build.stdin.take().expect("it is piped");
-    input.write_all(dockerfile.as_bytes()).expect("it reads");
-    drop(input);
-    let output = build.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", said(&output));
+    let mut build = podman(&["build", "--tag", SERVER, "--file", "-"]);
+    run_with(build.arg(context.path()), &dockerfile);
 }
 
 /// What a proxy would ask for a browser.

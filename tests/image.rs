@@ -2,11 +2,10 @@
 
 use crate::emulator::{Emulator, get};
 use crate::stage::podman::{self, podman};
-use crate::stage::{Database, MIGRATIONS, SECRET, bootstrap, root, run, said, tool};
+use crate::stage::{Database, MIGRATIONS, SECRET, bootstrap, root, run, run_with, said, tool};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -188,20 +187,8 @@ fn the_image_needs_no_base() {
 pub fn check_answers(podman: Command, image: &str) {
     let database = Database::new();
     let mut command = lambda(podman, &database, &[image]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut input = child.stdin.take().expect("it is piped");
-    input
-        .write_all(get("/up?db").to_string().as_bytes())
-        .expect("it reads");
-    drop(input);
-    let output = child.wait_with_output().expect("it ends");
-    assert!(output.status.success(), "{}", said(&output));
-    let reply: Value = serde_json::from_slice(&output.stdout).expect("the reply is JSON");
+    let reply = run_with(&mut command, &get("/up?db").to_string());
+    let reply: Value = serde_json::from_str(&reply).expect("the reply is JSON");
     assert_eq!(
         reply["body"],
         format!("{MIGRATIONS} migrations are pending\n")

@@ -1,4 +1,5 @@
-//! The HTTP server in front: one port for the Invoke API and the first function's URL.
+//! The HTTP server in front: one port for the first function's URL and, unless it is
+//! public, the Invoke API.
 //!
 //! A thread per connection, so a slow client or function holds up nobody else. Not on
 //! may_minihttp, which closes the connection on a request with more than 16 headers.

@@ -1,4 +1,5 @@
-//! Your own machine standing in for AWS Lambda, for developing and testing a bootstrap.
+//! Your own machine standing in for AWS Lambda, for developing and testing a bootstrap; with
+//! `--public` a server where there is no AWS.
 //!
 //! Speaks HTTP to the functions as AWS does, and imports none of them. Read on in the order of a
 //! request: `front`, `function_url` or `invoke_api`, `function`, `environment`, `process`; the

@@ -2,7 +2,7 @@
 
 use super::root;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -94,6 +94,15 @@ pub fn run(command: &mut Command) -> String {
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}\n{}", said(&output));
     String::from_utf8(output.stdout).expect("programs print UTF-8")
+}
+
+/// The same for a command that reads `input`.
+#[track_caller]
+pub fn run_with(command: &mut Command, input: &str) -> String {
+    let mut file = tempfile::tempfile().expect("there is room");
+    file.write_all(input.as_bytes()).expect("there is room");
+    file.rewind().expect("it is a file");
+    run(command.stdin(file))
 }
 
 /// A finished command's status and both outputs, for a message.
