@@ -23,7 +23,7 @@ CODE      = $(if $(filter image,$(PACKAGE)),$(PUSHED),$(ZIP))
 # Read when a recipe runs: `target` has written it by then.
 TRIPLE    = $$(cat target/triple)
 SHIPPED   = target/$(TRIPLE)/release/bootstrap
-FAULTY    = target/$(TRIPLE)/release/faulty
+TEST_HANDLER = target/$(TRIPLE)/release/test_handler
 ARM64     = target/aarch64-unknown-linux-musl/release/bootstrap
 LOCAL     = target/debug/local
 # As a container has it: without libraries.
@@ -32,7 +32,7 @@ STATIC    = target/$(TRIPLE)/debug/local
 # Whose database `migrate` and its like mean: this machine's DATABASE_URL, or the deployed functions'.
 INVOKE    = $(if $(ON),$(if $(filter aws,$(ON)),deploy/invoke.sh,$(error ON=$(ON): write ON=aws or nothing)),target/debug/bootstrap migrate)
 
-BUILD_FAULTY = cargo build --release --locked --package tests --bin faulty --target $(TRIPLE)
+BUILD_TEST_HANDLER = cargo build --release --locked --package tests --bin test_handler --target $(TRIPLE)
 
 # ring has a few C files; their compiler is the host's own unless the target is another machine.
 export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
@@ -71,9 +71,9 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 		--invoke 'migrations={"action":"user","email":"you@example.com","role":"admin"}'
 
 test: shipped tools arm64 sbom ## prove it on real parts: what is shipped, a real Postgres, AWS's own tools
-	$(BUILD_FAULTY)
+	$(BUILD_TEST_HANDLER)
 	cargo build --locked --package local --target $(TRIPLE)
-	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) FAULTY=$(FAULTY) LOCAL=$(STATIC) cargo test --workspace --locked
+	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) TEST_HANDLER=$(TEST_HANDLER) LOCAL=$(STATIC) cargo test --workspace --locked
 	@cat target/tests/image-size.txt
 
 bench: shipped peers ## measure cold starts against others, and pages of ten million rows; ARGS=--help
@@ -96,10 +96,10 @@ conformance: $(if $(BOOTSTRAP),,triple) ## write docs/conformance.md, or judge a
 ifdef BOOTSTRAP
 	@tests/conformance/table.sh "$(BOOTSTRAP)=$(BOOTSTRAP)"
 else
-	$(BUILD_FAULTY)
+	$(BUILD_TEST_HANDLER)
 	cargo build --release --locked --target-dir target/conformance \
 		--manifest-path tests/conformance/lambda_runtime/Cargo.toml
-	tests/conformance/document.sh "$(FAULTY)" target/conformance/release/aws-lambda-runtime \
+	tests/conformance/document.sh "$(TEST_HANDLER)" target/conformance/release/aws-lambda-runtime \
 		>target/conformance/conformance.md
 	mkdir -p docs && mv target/conformance/conformance.md docs/conformance.md
 endif

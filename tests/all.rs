@@ -1,11 +1,11 @@
 //! The whole product on real parts: the real executable, `local`, a real Postgres, AWS's own
 //! emulator and command line, and a real image.
 //!
-//! One module for each thing that a person does with it; `stage` starts and stops the parts.
+//! One module for each thing that a person does with it; `support` starts and stops the parts.
 
-mod stage;
 #[path = "bench/statistics.rs"]
 mod statistics;
+mod support;
 
 mod arm64;
 mod aws_cli;

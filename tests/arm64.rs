@@ -1,10 +1,10 @@
 //! The executable for arm64, which Lambda calls Graviton, run by `qemu-user`: the same answers.
 
 use crate::emulator::get;
-use crate::stage::{Database, RuntimeApi, arm64, migrations, script, tool_on_path};
+use crate::support::{Database, RuntimeApi, arm64, migrations, script, tool_on_path};
 use tempfile::TempDir;
 
-/// Starts it as a script, which is how the stage starts any program.
+/// Starts it as a script, which is how `support` starts any program.
 fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
     let qemu = tool_on_path("qemu-aarch64-static", "qemu-user-static");
     let bootstrap = dir.path().join("bootstrap");

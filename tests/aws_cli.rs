@@ -1,6 +1,6 @@
 //! The real AWS CLI invokes the functions of `local` as it invokes those of AWS.
 
-use crate::stage::{Database, Local, MIGRATIONS, tool, wait_for};
+use crate::support::{Database, Local, MIGRATIONS, tool, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;

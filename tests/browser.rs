@@ -1,7 +1,7 @@
 //! Chromium at the admin tool, driven by `tests/browser.py`: a day's work with and without
 //! JavaScript, every page as a picture in `target/pictures`, and what axe says of it.
 
-use crate::stage::{Database, Local, root, said, tool, tool_on_path};
+use crate::support::{Database, Local, root, said, tool, tool_on_path};
 use serde_json::json;
 use std::process::Command;
 

@@ -1,7 +1,7 @@
 //! The shipped executable under `cargo lambda watch`, whose Runtime API has a scheme, a path, and
 //! deadlines in 1970, and answers 204 while there is nothing to do.
 
-use crate::stage::{Database, Program, SECRET, bootstrap, free_port, migrations, tool, wait_for};
+use crate::support::{Database, Program, SECRET, bootstrap, free_port, migrations, tool, wait_for};
 use std::net::TcpStream;
 use std::process::Command;
 

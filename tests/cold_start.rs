@@ -8,7 +8,7 @@ mod before_next;
 mod order;
 mod watch;
 
-use crate::stage::{RuntimeApi, SECRET, USUAL, bootstrap, root};
+use crate::support::{RuntimeApi, SECRET, USUAL, bootstrap, root};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

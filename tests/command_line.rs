@@ -1,6 +1,6 @@
 //! The executable on a laptop: one event, its reply, its exit code.
 
-use crate::stage::{Database, MIGRATIONS, bootstrap, migrations};
+use crate::support::{Database, MIGRATIONS, bootstrap, migrations};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -6,7 +6,7 @@
 //!
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and AWS's own emulator.
 
-use crate::stage::{RuntimeApi, USUAL, candidate, is_ours, wait_for};
+use crate::support::{RuntimeApi, USUAL, candidate, is_ours, wait_for};
 use serde_json::{Value, json};
 
 pub const ECHO: &str = r#"{"do":"echo"}"#;
@@ -28,7 +28,7 @@ fn api() -> RuntimeApi {
 }
 
 fn api_with(variables: &[(&str, &str)]) -> RuntimeApi {
-    RuntimeApi::with(&candidate(), "faulty", variables)
+    RuntimeApi::with(&candidate(), "test_handler", variables)
 }
 
 /// The process ends with a failure, and asks for nothing more; ours also says each of these.
@@ -570,7 +570,7 @@ fn an_event_without_a_request_id_is_given_up() {
 #[test]
 fn an_api_that_is_gone_ends_the_process() {
     let mut api = RuntimeApi::listen();
-    api.start(&candidate(), "faulty", "127.0.0.1:1", &[]);
+    api.start(&candidate(), "test_handler", "127.0.0.1:1", &[]);
     check_ends(api, &["failed to get the next invocation", "refused"]);
 }
 
@@ -635,7 +635,7 @@ fn a_proxy_of_the_environment_is_not_asked() {
 fn the_api_may_have_a_scheme_and_a_path() {
     let mut api = RuntimeApi::listen();
     let address = format!("http://127.0.0.1:{}/.rt/web", api.port());
-    api.start(&candidate(), "faulty", &address, &[]);
+    api.start(&candidate(), "test_handler", &address, &[]);
     let next = api.request();
     assert_eq!(
         next.line,

@@ -1,7 +1,7 @@
 //! The connection to Postgres: refused, lost, encrypted.
 
-use crate::stage::proxy::{self, Fault};
-use crate::stage::{
+use crate::support::proxy::{self, Fault};
+use crate::support::{
     Cluster, Database, Local, Program, bootstrap, local, migrations, root, run, tool, wait_for,
 };
 use postgres::{Client, NoTls};

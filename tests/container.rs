@@ -2,8 +2,8 @@
 //! with as few rights as Lambda gives.
 
 use crate::image::{image, lambda};
-use crate::stage::podman::podman;
-use crate::stage::{Database, Program, local, root, run, run_with};
+use crate::support::podman::podman;
+use crate::support::{Database, Program, local, root, run, run_with};
 use serde_json::{Value, json};
 use std::fs;
 use ureq::http::{Response, StatusCode};

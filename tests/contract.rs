@@ -4,11 +4,11 @@
 //! The contract itself, row by row, is `conformance`; these hold for no other runtime.
 
 use crate::conformance::{ECHO, OK, check_ends};
-use crate::stage::{RuntimeApi, bootstrap, faulty, wait_for};
+use crate::support::{RuntimeApi, bootstrap, test_handler, wait_for};
 use serde_json::{Value, json};
 
 fn api() -> RuntimeApi {
-    RuntimeApi::with(&faulty(), "faulty", &[])
+    RuntimeApi::with(&test_handler(), "test_handler", &[])
 }
 
 #[test]
@@ -38,7 +38,9 @@ fn a_panic_is_logged_as_one_record_with_its_place() {
         .filter(|line| line.contains("on demand"))
         .collect();
     assert_eq!(records.len(), 1, "{log}");
-    assert!(records[0].starts_with("ERROR RequestId: a ") && records[0].contains("faulty.rs:"));
+    assert!(
+        records[0].starts_with("ERROR RequestId: a ") && records[0].contains("test_handler.rs:")
+    );
 }
 
 #[test]
@@ -155,7 +157,11 @@ fn a_wrong_setting_is_an_init_error_that_names_it() {
 
 #[test]
 fn a_lost_poll_of_managed_instances_is_tried_again_and_then_ends_the_process() {
-    let mut api = RuntimeApi::with(&faulty(), "faulty", &[("AWS_LAMBDA_MAX_CONCURRENCY", "2")]);
+    let mut api = RuntimeApi::with(
+        &test_handler(),
+        "test_handler",
+        &[("AWS_LAMBDA_MAX_CONCURRENCY", "2")],
+    );
     let mut first = api.take_connection();
     let mut second = api.take_connection();
     first.expect_next();
@@ -180,7 +186,7 @@ fn a_variable_of_the_platform_that_cannot_be_meant_is_an_init_error() {
         ("AWS_LAMBDA_MAX_CONCURRENCY", "0"),
         ("GRACEFUL_SHUTDOWN", "yes"),
     ] {
-        let mut api = RuntimeApi::with(&faulty(), "faulty", &[(name, value)]);
+        let mut api = RuntimeApi::with(&test_handler(), "test_handler", &[(name, value)]);
         let error = api.request();
         assert_eq!(error.line, "POST /2018-06-01/runtime/init/error HTTP/1.1");
         let message = error.json()["errorMessage"].to_string();
@@ -192,7 +198,11 @@ fn a_variable_of_the_platform_that_cannot_be_meant_is_an_init_error() {
 
 #[test]
 fn sigterm_ends_a_registered_process_in_order() {
-    let mut api = RuntimeApi::with(&faulty(), "faulty", &[("GRACEFUL_SHUTDOWN", "true")]);
+    let mut api = RuntimeApi::with(
+        &test_handler(),
+        "test_handler",
+        &[("GRACEFUL_SHUTDOWN", "true")],
+    );
     let register = api.request();
     assert_eq!(
         register.line,
@@ -233,7 +243,7 @@ fn json_logs_carry_time_level_and_ids() {
         ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
         ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
     ];
-    let mut api = RuntimeApi::with(&faulty(), "faulty", &json);
+    let mut api = RuntimeApi::with(&test_handler(), "test_handler", &json);
     api.hand_with(
         "a",
         "Lambda-Runtime-Aws-Tenant-Id: blue\r\n",

@@ -7,8 +7,8 @@ mod account;
 mod watch;
 
 use crate::image::check_answers;
-use crate::stage::podman::podman;
-use crate::stage::{bootstrap, migrations, root, run, said};
+use crate::support::podman::podman;
+use crate::support::{bootstrap, migrations, root, run, said};
 use account::{Account, ECR, PASSWORD, TOKEN};
 use serde_json::Value;
 use std::fs;

@@ -1,6 +1,6 @@
 //! What the doctor of the migrations function finds, through the real executable.
 
-use crate::stage::{Database, Local, SECRET};
+use crate::support::{Database, Local, SECRET};
 use serde_json::Value;
 
 fn ask(local: &Local) -> Value {

@@ -3,8 +3,9 @@
 //!
 //! One invocation at a time: a second one at once makes the emulator panic.
 
-use crate::stage::{
-    Database, MIGRATIONS, Program, SECRET, bootstrap, faulty, free_port, migrations, tool, wait_for,
+use crate::support::{
+    Database, MIGRATIONS, Program, SECRET, bootstrap, free_port, migrations, test_handler, tool,
+    wait_for,
 };
 use serde_json::{Value, json};
 use std::net::TcpStream;
@@ -153,7 +154,7 @@ fn an_unknown_handler_is_an_init_error_in_awss_emulator_too() {
 
 #[test]
 fn failures_and_panics_pass_through_awss_emulator_and_the_loop_continues() {
-    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let first = emulator.invoke(&json!({"do": "echo"}));
     let failure = emulator.invoke(&json!({"do": "fail"}));
     let expected = json!({
@@ -169,7 +170,7 @@ fn failures_and_panics_pass_through_awss_emulator_and_the_loop_continues() {
 
 #[test]
 fn replies_of_six_megabytes_pass_through_awss_emulator_and_larger_ones_are_an_error() {
-    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let bytes = 6 * 1024 * 1024 + 100;
     let reply = emulator.invoke(&json!({"do": "reply", "bytes": bytes}));
     assert_eq!(reply.as_str().map(str::len), Some(bytes - 2));
@@ -181,7 +182,7 @@ fn replies_of_six_megabytes_pass_through_awss_emulator_and_larger_ones_are_an_er
 #[test]
 fn events_of_several_megabytes_pass_through_awss_emulator() {
     // It sends them chunked.
-    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let text = "ü".repeat(2_500_000);
     let reply = emulator.invoke(&json!({"text": &text}));
     assert!(reply["text"] == text, "the text came back otherwise");
@@ -189,7 +190,7 @@ fn events_of_several_megabytes_pass_through_awss_emulator() {
 
 #[test]
 fn the_context_passes_through_awss_emulator() {
-    let emulator = emulator_of(&faulty(), &Database::new(), "faulty");
+    let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let mut reply = ureq::post(&emulator.url)
         .header("X-Amz-Client-Context", "eyJjdXN0b20iOnsiYSI6MX19")
         .header("X-Amz-Tenant-Id", "blue")

@@ -1,42 +1,44 @@
 //! Environments as Lambda has them: kept, frozen, killed, replaced.
 
-use crate::stage::{Database, Local, Options, faulty, install, root, signal, state, wait_for};
+use crate::support::{
+    Database, Local, Options, install, root, signal, state, test_handler, wait_for,
+};
 use serde_json::json;
 use std::fs;
 use std::thread;
 
-fn faulty_local(database: &Database) -> Local {
+fn local_with_test_handler(database: &Database) -> Local {
     Local::with(database)
-        .bootstrap(&faulty())
-        .args(["--functions", "faulty=faulty", "--timeout", "2"])
+        .bootstrap(&test_handler())
+        .args(["--functions", "test_handler=test_handler", "--timeout", "2"])
         .start()
 }
 
-fn outlaw(database: &Database, way: &str, args: &[&str]) -> Options {
+fn broken_runtime(database: &Database, way: &str, args: &[&str]) -> Options {
     Local::with(database)
-        .bootstrap(&root().join("tests/outlaw.py"))
-        .env("OUTLAW", way)
+        .bootstrap(&root().join("tests/broken_runtime.py"))
+        .env("BROKEN_RUNTIME", way)
         .args(args)
 }
 
 #[test]
 fn a_panic_is_reported_and_the_loop_continues() {
     let database = Database::new();
-    let local = faulty_local(&database);
+    let local = local_with_test_handler(&database);
     let first = local
-        .invoke("faulty", r#"{"do":"echo"}"#)
+        .invoke("test_handler", r#"{"do":"echo"}"#)
         .expect("it echoes");
     let error = local
-        .invoke("faulty", r#"{"do":"panic"}"#)
+        .invoke("test_handler", r#"{"do":"panic"}"#)
         .expect_err("it panics");
     assert_eq!(error["errorType"], "Function.Panic");
     let message = error["errorMessage"].as_str().expect("it is text");
     assert!(
-        message.contains("tests/faulty.rs:") && message.contains("on demand"),
+        message.contains("tests/test_handler.rs:") && message.contains("on demand"),
         "{message}"
     );
     let after = local
-        .invoke("faulty", r#"{"do":"echo"}"#)
+        .invoke("test_handler", r#"{"do":"echo"}"#)
         .expect("it echoes");
     assert_eq!(after["pid"], first["pid"], "the same process goes on");
     local.expect_log("on demand");
@@ -51,8 +53,8 @@ fn a_panic_is_reported_and_the_loop_continues() {
 #[test]
 fn a_failure_is_reported_with_its_kind_its_words_and_its_causes() {
     let database = Database::new();
-    let error = faulty_local(&database)
-        .invoke("faulty", r#"{"do":"fail"}"#)
+    let error = local_with_test_handler(&database)
+        .invoke("test_handler", r#"{"do":"fail"}"#)
         .expect_err("it fails");
     assert_eq!(
         error,
@@ -67,16 +69,16 @@ fn a_failure_is_reported_with_its_kind_its_words_and_its_causes() {
 #[test]
 fn an_environment_that_exits_is_replaced() {
     let database = Database::new();
-    let local = faulty_local(&database);
+    let local = local_with_test_handler(&database);
     let first = local
-        .invoke("faulty", r#"{"do":"echo"}"#)
+        .invoke("test_handler", r#"{"do":"echo"}"#)
         .expect("it echoes");
     let error = local
-        .invoke("faulty", r#"{"do":"exit"}"#)
+        .invoke("test_handler", r#"{"do":"exit"}"#)
         .expect_err("it exits");
     assert_eq!(error["errorType"], "Runtime.ExitError", "{error}");
     let second = local
-        .invoke("faulty", r#"{"do":"echo"}"#)
+        .invoke("test_handler", r#"{"do":"echo"}"#)
         .expect("a new one echoes");
     assert_ne!(first["pid"], second["pid"]);
 }
@@ -98,9 +100,9 @@ fn an_environment_that_is_killed_while_it_waits_is_replaced_unseen() {
 #[test]
 fn an_environment_that_takes_too_long_is_killed_and_replaced() {
     let database = Database::new();
-    let local = faulty_local(&database);
+    let local = local_with_test_handler(&database);
     let error = local
-        .invoke("faulty", r#"{"do":"hang"}"#)
+        .invoke("test_handler", r#"{"do":"hang"}"#)
         .expect_err("it takes too long");
     let message = error["errorMessage"].as_str().expect("it is text");
     assert!(
@@ -108,7 +110,7 @@ fn an_environment_that_takes_too_long_is_killed_and_replaced() {
         "{message}"
     );
     local
-        .invoke("faulty", r#"{"do":"echo"}"#)
+        .invoke("test_handler", r#"{"do":"echo"}"#)
         .expect("a new one echoes");
 }
 
@@ -215,7 +217,7 @@ fn reports_are_printed_as_lambda_prints_them() {
 #[test]
 fn a_runtime_that_breaks_the_contract_is_refused_and_named() {
     let database = Database::new();
-    let mut local = outlaw(&database, "rules", &[]).start();
+    let mut local = broken_runtime(&database, "rules", &[]).start();
     let statuses = local.invoke("web", "{}").expect("it answers in the end");
     assert_eq!(statuses, json!([403, 400, 405, 404, 400, 403]));
     wait_for("its last call", || {
@@ -246,7 +248,7 @@ fn a_runtime_that_breaks_the_contract_is_refused_and_named() {
 #[test]
 fn an_answer_after_the_timeout_is_refused_as_gone() {
     let database = Database::new();
-    let local = outlaw(&database, "late", &["--timeout", "1"]).start();
+    let local = broken_runtime(&database, "late", &["--timeout", "1"]).start();
     let error = local.invoke("web", "{}").expect_err("it takes too long");
     assert_eq!(error["errorType"], "Sandbox.Timedout");
     wait_for("the late answer", || {
@@ -260,7 +262,7 @@ fn an_answer_after_the_timeout_is_refused_as_gone() {
 #[test]
 fn an_extension_is_registered_as_on_lambda() {
     let database = Database::new();
-    let local = outlaw(&database, "extend", &[]).start();
+    let local = broken_runtime(&database, "extend", &[]).start();
     local.invoke("web", "{}").expect_err("it ends before /next");
     local.expect_log("registered with 200 8f0d9f0a-");
 }
@@ -274,7 +276,7 @@ fn a_failed_init_is_made_up_for_inside_the_invocation() {
     ] {
         let dir = tempfile::tempdir().expect("there is room");
         let started = format!("STARTED={}", dir.path().join("started").display());
-        let local = outlaw(&database, way, &["--env", &started]).start();
+        let local = broken_runtime(&database, way, &["--env", &started]).start();
         let answer = local.invoke("web", "{}").expect("the second start serves");
         assert_eq!(answer, "served");
         local.expect_log("\nREPORT ");
@@ -324,14 +326,19 @@ fn a_failed_init_keeps_its_place_until_the_second_one() {
 fn the_log_of_an_invocation_is_its_own() {
     let database = Database::new();
     let local = Local::with(&database)
-        .bootstrap(&faulty())
-        .args(["--functions", "faulty=faulty", "--max-concurrency", "2"])
+        .bootstrap(&test_handler())
+        .args([
+            "--functions",
+            "test_handler=test_handler",
+            "--max-concurrency",
+            "2",
+        ])
         .start();
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    if let Some(tail) = local.invoke_with_log("faulty", r#"{"do":"log"}"#) {
+                    if let Some(tail) = local.invoke_with_log("test_handler", r#"{"do":"log"}"#) {
                         let lines: Vec<&str> = tail.lines().collect();
                         let kinds: Vec<&str> = lines
                             .iter()
@@ -362,17 +369,17 @@ fn a_rebuilt_executable_is_picked_up_by_the_next_request() {
     let database = Database::new();
     let dir = tempfile::tempdir().expect("there is room");
     let (built, rebuilt) = (dir.path().join("bootstrap"), dir.path().join("next"));
-    install(&faulty(), &built);
+    install(&test_handler(), &built);
     let local = Local::with(&database)
         .bootstrap(&built)
-        .args(["--functions", "faulty=faulty"])
+        .args(["--functions", "test_handler=test_handler"])
         .start();
-    let pid = || local.invoke("faulty", "{}").expect("it echoes")["pid"].clone();
+    let pid = || local.invoke("test_handler", "{}").expect("it echoes")["pid"].clone();
     let first = pid();
     local.frozen();
     assert_eq!(pid(), first);
     local.frozen();
-    install(&faulty(), &rebuilt);
+    install(&test_handler(), &rebuilt);
     fs::rename(&rebuilt, &built).expect("they are in one directory");
     assert_ne!(pid(), first);
 }
@@ -380,13 +387,13 @@ fn a_rebuilt_executable_is_picked_up_by_the_next_request() {
 #[test]
 fn a_reply_that_is_too_large_is_an_error_to_the_caller_and_no_violation() {
     let database = Database::new();
-    let local = faulty_local(&database);
+    let local = local_with_test_handler(&database);
     let event = json!({"do": "reply", "bytes": 7_000_000}).to_string();
     let error = local
-        .invoke("faulty", &event)
+        .invoke("test_handler", &event)
         .expect_err("Lambda takes less");
     assert_eq!(error["errorType"], "Function.ResponseSizeTooLarge");
     local
-        .invoke("faulty", r#"{"do":"echo"}"#)
+        .invoke("test_handler", r#"{"do":"echo"}"#)
         .expect("the loop goes on");
 }

@@ -1,7 +1,7 @@
 //! Histories of nine tools, with what is tricky in each, applied by psql and by us: both leave the
 //! same database, rows included. `histories/compare.sh` does the same with anybody's history.
 
-use crate::stage::{Cluster, bootstrap, root, run, tool_on_path};
+use crate::support::{Cluster, bootstrap, root, run, tool_on_path};
 use std::process::Command;
 
 #[track_caller]

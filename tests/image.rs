@@ -1,8 +1,8 @@
 //! `make image`, and the image as Lambda runs it: read-only, as a stranger, without rights.
 
 use crate::emulator::{Emulator, get};
-use crate::stage::podman::{self, podman};
-use crate::stage::{Database, MIGRATIONS, SECRET, bootstrap, root, run, run_with, said, tool};
+use crate::support::podman::{self, podman};
+use crate::support::{Database, MIGRATIONS, SECRET, bootstrap, root, run, run_with, said, tool};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,6 +1,6 @@
 //! What an invoker gets: events that no handler takes.
 
-use crate::stage::{Database, Local};
+use crate::support::{Database, Local};
 
 #[track_caller]
 fn check_refused(local: &Local, function: &str, event: &str, kind: &str, says: &str) {

@@ -5,7 +5,7 @@
 #[path = "../app/src/migrate/sql.rs"]
 mod sql;
 
-use crate::stage::{Database, said, tool_on_path};
+use crate::support::{Database, said, tool_on_path};
 use postgres::Client;
 use postgres::error::SqlState;
 use sql::{Control, Place, Statement, statements};

@@ -1,6 +1,6 @@
 //! Many at once and many in a row: nothing is lost, answered twice, or left behind.
 
-use crate::stage::{Database, Local, RuntimeApi, faulty, resident_kb, state, wait_for};
+use crate::support::{Database, Local, RuntimeApi, resident_kb, state, test_handler, wait_for};
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, RandomState};
 use std::process::Command;
@@ -11,15 +11,20 @@ use std::thread;
 fn a_burst_is_answered_or_throttled_and_leaves_nothing_behind() {
     let database = Database::new();
     let mut local = Local::with(&database)
-        .bootstrap(&faulty())
-        .args(["--functions", "faulty=faulty", "--max-concurrency", "50"])
+        .bootstrap(&test_handler())
+        .args([
+            "--functions",
+            "test_handler=test_handler",
+            "--max-concurrency",
+            "50",
+        ])
         .start();
     let statuses: Vec<u16> = thread::scope(|scope| {
         let request = |number: usize| {
             let local = &local;
             scope.spawn(move || {
                 let (status, body) =
-                    local.try_invoke("faulty", &json!({"number": number}).to_string());
+                    local.try_invoke("test_handler", &json!({"number": number}).to_string());
                 if status == 200 {
                     assert_eq!(body["number"], number, "somebody else's answer");
                 }
@@ -55,8 +60,8 @@ fn twenty_thousand_invocations_with_random_faults_lose_nothing_and_grow_nothing(
     const EACH: u64 = 5000;
     let database = Database::new();
     let local = Local::with(&database)
-        .bootstrap(&faulty())
-        .args(["--functions", "faulty=faulty"])
+        .bootstrap(&test_handler())
+        .args(["--functions", "test_handler=test_handler"])
         .start();
     let seed = RandomState::new().hash_one(());
     println!("the seed of the faults: {seed}");
@@ -106,7 +111,7 @@ fn one(local: &Local, number: u64, chance: u64) {
         }
     }
     let event = json!({"do": fault, "number": number});
-    let (status, body) = local.try_invoke("faulty", &event.to_string());
+    let (status, body) = local.try_invoke("test_handler", &event.to_string());
     assert_eq!(status, 200, "{body}");
     let expected = match fault {
         "exit" => "Runtime.ExitError",
@@ -127,7 +132,7 @@ fn one(local: &Local, number: u64, chance: u64) {
 
 #[test]
 fn one_process_is_as_large_after_twenty_thousand_events_as_after_a_thousand() {
-    let mut api = RuntimeApi::with(&faulty(), "faulty", &[]);
+    let mut api = RuntimeApi::with(&test_handler(), "test_handler", &[]);
     let pid = api.program().pid();
     let trace = "Lambda-Runtime-Trace-Id: Root=1-00000000-0123456789abcdef01234567\r\n";
     let mut early = 0;

@@ -8,8 +8,8 @@ mod pooler;
 mod steps;
 mod time;
 
-use crate::stage::proxy::{self, Fault};
-use crate::stage::{Database, Local, wait_for};
+use crate::support::proxy::{self, Fault};
+use crate::support::{Database, Local, wait_for};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! The private Postgres of `local`: kept, owned by one, and mended after a crash.
 
-use crate::stage::{Program, local, root, signal, state};
+use crate::support::{Program, local, root, signal, state};
 use postgres::{Client, NoTls};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ mod list;
 mod scale;
 mod types;
 
-use crate::stage::{Answer, Database, Local, Person};
+use crate::support::{Answer, Database, Local, Person};
 
 /// A database, `local`, and an admin of the project's own tables.
 struct Desk {

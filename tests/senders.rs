@@ -1,7 +1,7 @@
 //! The four senders of requests, each by an event as AWS documents it, and each way in which
 //! Lamby 6.0.1 gets one wrong ("Lamby: defects" in the notes on Rails, by name).
 
-use crate::stage::{Database, Local, PASSWORD, SECRET, wait_for};
+use crate::support::{Database, Local, PASSWORD, SECRET, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Who gets in, and who does not: sessions, passwords, links, roles.
 
-use crate::stage::{
+use crate::support::{
     Database, Local, MIGRATIONS, PASSWORD, Person, RuntimeApi, SECRET, bootstrap, wait_for,
 };
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! docs/troubleshooting.md has every error that the sources can print.
 
-use crate::stage::root;
+use crate::support::root;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

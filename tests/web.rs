@@ -1,6 +1,6 @@
 //! What a browser gets: pages through the Function URL.
 
-use crate::stage::{Database, Local, SECRET};
+use crate::support::{Database, Local, SECRET};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::io::Read;

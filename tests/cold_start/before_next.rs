@@ -5,7 +5,7 @@
 //! here is one too many.
 
 use super::{is_x86_64_musl, watch};
-use crate::stage::{bootstrap, run, tool_on_path};
+use crate::support::{bootstrap, run, tool_on_path};
 use std::collections::BTreeSet;
 use std::process::Command;
 

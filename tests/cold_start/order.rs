@@ -2,7 +2,7 @@
 //! its pages few.
 
 use super::watch::{self, Touched};
-use crate::stage::{root, run, tool_on_path};
+use crate::support::{root, run, tool_on_path};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 //!
 //! Starts the executable in Lambda's environment and gives it a browser's event. Judges nothing.
 
-use crate::stage::{RuntimeApi, script, tool_on_path};
+use crate::support::{RuntimeApi, script, tool_on_path};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! An account on moto, what it invokes, and the machine that deploys to it. Knows nothing of what a
 //! test expects.
 
-use crate::stage::{
+use crate::support::{
     Database, Local, Program, Registry, bootstrap, free_port, podman, root, run, said, script,
     tool, wait_for,
 };

@@ -1,7 +1,7 @@
 //! The other actions: what they do, and what they refuse.
 
 use super::{MIGRATE, check_fails, files, local, versions};
-use crate::stage::{Cluster, Database, Local};
+use crate::support::{Cluster, Database, Local};
 use serde_json::{Value, json};
 use std::fs;
 

@@ -1,7 +1,7 @@
 //! What a failed file says: its place, its line, and Postgres's own words, but no secret.
 
 use super::{MIGRATE, check_fails, files, local};
-use crate::stage::Database;
+use crate::support::Database;
 
 #[track_caller]
 fn check(text: &str, says: &[&str]) -> String {

@@ -2,8 +2,8 @@
 //! history tells the truth, and the next run ends as if nothing had been.
 
 use super::{MIGRATE, files};
-use crate::stage::proxy::{self, Fault};
-use crate::stage::{Cluster, Database, bootstrap, wait_for};
+use crate::support::proxy::{self, Fault};
+use crate::support::{Cluster, Database, bootstrap, wait_for};
 use postgres::Client;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,7 +1,7 @@
 //! Locks that others hold, and other runs.
 
 use super::{MIGRATE, files, local, versions};
-use crate::stage::{Database, Local, wait_for};
+use crate::support::{Database, Local, wait_for};
 use postgres::Client;
 use std::thread;
 

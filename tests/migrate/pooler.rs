@@ -1,7 +1,7 @@
 //! Migrations behind PgBouncer in transaction mode, where a session is nobody's own.
 
 use super::{MIGRATE, check_fails, files, versions};
-use crate::stage::{Cluster, Database, Local, PgBouncer, bootstrap};
+use crate::support::{Cluster, Database, Local, PgBouncer, bootstrap};
 use postgres::{Client, NoTls};
 use std::path::Path;
 use std::process::{Command, Output};

@@ -2,7 +2,7 @@
 //! failed index leaves.
 
 use super::{MIGRATE, check_fails, files, local, versions};
-use crate::stage::{Database, wait_for};
+use crate::support::{Database, wait_for};
 use std::fs;
 use std::thread;
 

@@ -1,7 +1,7 @@
 //! What a run does with the time of an invocation.
 
 use super::{MIGRATE, check_fails, files, versions};
-use crate::stage::{Database, Local, signal, wait_for};
+use crate::support::{Database, Local, signal, wait_for};
 use std::path::Path;
 use std::thread;
 

@@ -2,7 +2,7 @@
 //! written down of it.
 
 use super::{Desk, text};
-use crate::stage::{Local, PgBouncer};
+use crate::support::{Local, PgBouncer};
 
 #[test]
 fn a_row_is_added_changed_and_deleted_and_all_of_it_is_in_the_audit() {

@@ -1,7 +1,7 @@
 //! Ten million rows: how long their pages take, and by which plans. No test, as times are none:
 //! `make bench` runs it, and it asserts only what holds on any machine, that an index is used.
 
-use crate::stage::{Database, Local, Person};
+use crate::support::{Database, Local, Person};
 use std::time::Instant;
 
 const ROWS: u32 = 10_000_000;

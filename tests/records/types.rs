@@ -217,7 +217,7 @@ fn what_the_role_may_not_read_is_not_there() {
     ));
     let url = desk.database.url();
     let (_, rest) = url.split_once('@').expect("it has a user");
-    let local = crate::stage::Local::with(&desk.database)
+    let local = crate::support::Local::with(&desk.database)
         .env("DATABASE_URL", &format!("postgres://{role}:pw@{rest}"))
         .start();
     let person = local.visitor();

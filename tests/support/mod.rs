@@ -17,8 +17,8 @@ pub use local::{Local, Options, free_port, resident_kb, state};
 pub use person::{Answer, PASSWORD, Person};
 pub use pgbouncer::PgBouncer;
 pub use program::{
-    Program, arm64, bootstrap, candidate, faulty, install, is_ours, local, run, run_with, said,
-    script, signal, tool, tool_on_path,
+    Program, arm64, bootstrap, candidate, install, is_ours, local, run, run_with, said, script,
+    signal, test_handler, tool, tool_on_path,
 };
 pub use registry::Registry;
 pub use runtime_api::{RuntimeApi, USUAL};

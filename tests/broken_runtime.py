@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A runtime that breaks the contract, in the way that the variable OUTLAW names."""
+"""A runtime that breaks the contract, in the way that the variable BROKEN_RUNTIME names."""
 
 import http.client
 import json
@@ -64,7 +64,7 @@ def answer_late():
 def extend():
     """Says what it got for registering an extension, which asks for its first event later."""
     registered = call("POST", "/2020-01-01/extension/register", "{}", Content_Type="application/json",
-                      Lambda_Extension_Name="outlaw")
+                      Lambda_Extension_Name="broken_runtime")
     print("registered with", registered.status, registered.headers["Lambda-Extension-Identifier"],
           file=sys.stderr)
     sys.exit()
@@ -76,7 +76,7 @@ def start_badly():
     if not os.path.exists(started):
         open(started, "w").close()
         print("a bad start", file=sys.stderr)
-        if os.environ["OUTLAW"] == "hang":
+        if os.environ["BROKEN_RUNTIME"] == "hang":
             signal.pause()
         sys.exit(3)
     answer, nonce = take()
@@ -85,4 +85,4 @@ def start_badly():
 
 ways = {"rules": break_rules, "late": answer_late, "extend": extend, "exit": start_badly, "hang": start_badly}
 while True:
-    ways[os.environ["OUTLAW"]]()
+    ways[os.environ["BROKEN_RUNTIME"]]()

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    bootstrap::start(&[("faulty", handle)])
+    bootstrap::start(&[("test_handler", handle)])
 }
 
 /// Does what the event's `do` says; `echo` answers with the event and the process's id.

@@ -20,15 +20,15 @@ pub fn arm64() -> PathBuf {
 }
 
 /// The same runtime, built the same way, with a handler that misbehaves.
-pub fn faulty() -> PathBuf {
-    built("FAULTY")
+pub fn test_handler() -> PathBuf {
+    built("TEST_HANDLER")
 }
 
 /// The executable that the rows of the conformance suite are about: ours, unless `CANDIDATE` names
 /// another's.
 pub fn candidate() -> PathBuf {
     match is_ours() {
-        true => faulty(),
+        true => test_handler(),
         false => built("CANDIDATE"),
     }
 }
