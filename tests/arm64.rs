@@ -1,17 +1,17 @@
 //! The executable for arm64, which Lambda calls Graviton, run by `qemu-user`: the same answers.
 
 use crate::emulator::get;
-use crate::support::{Database, RuntimeApi, arm64, migrations, script, tool_on_path};
+use crate::support::{Database, Part, RuntimeApi, migrations, needs, script};
 use tempfile::TempDir;
 
 /// Starts it as a script, which is how `support` starts any program.
 fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
-    let qemu = tool_on_path("qemu-aarch64-static", "qemu-user-static");
+    let (qemu, arm64) = (Part::Qemu.path(), Part::Arm64.path());
     let bootstrap = dir.path().join("bootstrap");
     let text = format!(
         "#!/bin/sh\nexec '{}' '{}'\n",
         qemu.display(),
-        arm64().display()
+        arm64.display()
     );
     script(&bootstrap, &text);
     let migrations = migrations().display().to_string();
@@ -28,6 +28,7 @@ fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
 
 #[test]
 fn arm64s_executable_answers_an_event_and_reads_postgres() {
+    needs!(Arm64, Qemu);
     let dir = tempfile::tempdir().expect("there is room");
     let database = Database::new();
     let mut api = start(&dir, &database);

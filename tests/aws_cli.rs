@@ -1,6 +1,6 @@
 //! The real AWS CLI invokes the functions of `local` as it invokes those of AWS.
 
-use crate::support::{Database, Local, MIGRATIONS, tool, wait_for};
+use crate::support::{Database, Local, MIGRATIONS, Part, needs, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
@@ -17,8 +17,9 @@ fn invoke_as(kind: &str, local: &Local, function: &str, event: &str) -> (Output,
     let (payload, reply) = (dir.path().join("event.json"), dir.path().join("reply.json"));
     fs::write(&payload, event).expect("there is room");
     // By its interpreter: the script's first line cannot name one whose path has a space.
-    let output = Command::new(tool("awscli/bin/python"))
-        .arg(tool("awscli/bin/aws"))
+    let python = Part::AwsCli.path();
+    let output = Command::new(&python)
+        .arg(python.with_file_name("aws"))
         .args(["lambda", "invoke", "--invocation-type", kind])
         .args(["--log-type", "Tail"])
         .args(["--region", "local", "--no-sign-request", "--endpoint-url"])
@@ -33,6 +34,7 @@ fn invoke_as(kind: &str, local: &Local, function: &str, event: &str) -> (Output,
 
 #[test]
 fn the_aws_cli_invokes_a_function_by_its_name() {
+    needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);
     let (output, reply) = invoke(&local, "migrations", r#"{"action":"migrate"}"#);
@@ -63,6 +65,7 @@ fn the_aws_cli_invokes_a_function_by_its_name() {
 
 #[test]
 fn the_aws_cli_sees_that_a_function_failed_and_why() {
+    needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);
     let (output, reply) = invoke(&local, "migrations", r#"{"action":"destroy"}"#);
@@ -74,6 +77,7 @@ fn the_aws_cli_sees_that_a_function_failed_and_why() {
 
 #[test]
 fn the_aws_cli_is_told_when_there_is_no_such_function() {
+    needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);
     let (output, _) = invoke(&local, "nobody", "{}");
@@ -90,6 +94,7 @@ fn the_aws_cli_is_told_when_there_is_no_such_function() {
 
 #[test]
 fn the_aws_cli_invokes_without_waiting_and_without_running() {
+    needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);
     let event = r#"{"action":"migrate"}"#;

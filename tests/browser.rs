@@ -1,13 +1,12 @@
 //! Chromium at the admin tool, driven by `tests/browser.py`: a day's work with and without
 //! JavaScript, every page as a picture in `target/pictures`, and what axe says of it.
 
-use crate::support::{Database, Local, root, said, tool, tool_on_path};
+use crate::support::{Database, Local, Part, needs, root, said};
 use serde_json::json;
 use std::process::Command;
 
 #[track_caller]
 fn drive(what: &str, more: &[&str]) {
-    tool_on_path("chromium", "chromium");
     let database = Database::new();
     let local = Local::start(&database);
     let invoke = |event: serde_json::Value| {
@@ -18,7 +17,7 @@ fn drive(what: &str, more: &[&str]) {
     invoke(json!({"action": "seed"}));
     let admin = json!({"action": "user", "email": "admin@example.com", "role": "admin"});
     let link = invoke(admin)["link"].clone();
-    let output = Command::new(tool("browser/bin/python"))
+    let output = Command::new(Part::Playwright.path())
         .arg(root().join("tests/browser.py"))
         .args([
             what,
@@ -34,15 +33,18 @@ fn drive(what: &str, more: &[&str]) {
 
 #[test]
 fn a_days_work_is_done_in_a_browser() {
+    needs!(Chromium, Playwright);
     drive("journey", &[]);
 }
 
 #[test]
 fn a_days_work_is_done_without_javascript() {
+    needs!(Chromium, Playwright);
     drive("journey", &["--no-javascript"]);
 }
 
 #[test]
 fn every_page_is_in_reach_of_everybody_at_every_width() {
+    needs!(Chromium, Playwright);
     drive("looks", &[]);
 }

@@ -1,7 +1,9 @@
 //! The shipped executable under `cargo lambda watch`, whose Runtime API has a scheme, a path, and
 //! deadlines in 1970, and answers 204 while there is nothing to do.
 
-use crate::support::{Database, Program, SECRET, bootstrap, free_port, migrations, tool, wait_for};
+use crate::support::{
+    Database, Part, Program, SECRET, bootstrap, free_port, migrations, needs, wait_for,
+};
 use std::net::TcpStream;
 use std::process::Command;
 
@@ -16,7 +18,7 @@ impl Watch {
     fn start(database: &Database, handler: &str) -> Watch {
         let port = free_port();
         let watch = Program::start(
-            Command::new(tool("cargo-lambda"))
+            Command::new(Part::CargoLambda.path())
                 .args(["lambda", "watch", "--only-lambda-apis"])
                 .args([
                     "--invoke-address",
@@ -69,6 +71,7 @@ impl Watch {
 
 #[test]
 fn pages_errors_and_migrations_pass_through_cargo_lambda() {
+    needs!(CargoLambda);
     let database = Database::new();
     let migrations = Watch::start(&database, "migrate");
     let applied = migrations.invoke(r#"{"action":"migrate"}"#);

@@ -8,7 +8,7 @@ mod before_next;
 mod order;
 mod watch;
 
-use crate::support::{RuntimeApi, SECRET, USUAL, bootstrap, root};
+use crate::support::{RuntimeApi, SECRET, USUAL, bootstrap, needs, root};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -17,6 +17,7 @@ const BUDGET: &str = include_str!("cold_start/budget.txt");
 
 #[test]
 fn a_cold_start_stays_within_its_budget() {
+    needs!(Shipped, Valgrind, Strace);
     let executable = bootstrap();
     let budget = budget();
     let mut counted = BTreeMap::from([("bytes of the executable", size(&executable))]);

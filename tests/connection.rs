@@ -2,7 +2,8 @@
 
 use crate::support::proxy::{self, Fault};
 use crate::support::{
-    Cluster, Database, Local, Program, bootstrap, local, migrations, root, run, tool, wait_for,
+    Cluster, Database, Local, Part, Program, bootstrap, local, migrations, needs, root, run,
+    wait_for,
 };
 use postgres::{Client, NoTls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -281,7 +282,8 @@ fn tls_is_verified_against_ones_own_root_and_nothing_less() {
 
 #[test]
 fn direct_tls_is_spoken_with_a_server_that_has_it() {
-    let folder = tool("postgresql-18/bin");
+    needs!(Postgres18);
+    let folder = Part::Postgres18.path().join("bin");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut server = Program::start(
         Command::new(local())

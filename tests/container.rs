@@ -3,7 +3,7 @@
 
 use crate::image::{image, lambda};
 use crate::support::podman::podman;
-use crate::support::{Database, Program, local, root, run, run_with};
+use crate::support::{Database, Program, local, needs, root, run, run_with};
 use serde_json::{Value, json};
 use std::fs;
 use ureq::http::{Response, StatusCode};
@@ -14,6 +14,7 @@ const HOST: &str = "app.example.com";
 
 #[test]
 fn the_image_serves_behind_local_as_an_ordinary_container() {
+    needs!(Podman, Shipped);
     build();
     let database = Database::new();
     let address = format!("LAMBDA_FUNCTION_URL=https://{HOST}");

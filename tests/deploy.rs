@@ -8,7 +8,7 @@ mod watch;
 
 use crate::image::check_answers;
 use crate::support::podman::podman;
-use crate::support::{bootstrap, migrations, root, run, said};
+use crate::support::{bootstrap, migrations, needs, root, run, said};
 use account::{Account, ECR, PASSWORD, TOKEN};
 use serde_json::Value;
 use std::fs;
@@ -18,6 +18,7 @@ use watch::Watch;
 
 #[test]
 fn a_zip_of_the_same_files_is_the_same() {
+    needs!(Shipped, Zip);
     let dir = tempfile::tempdir().expect("there is room");
     let zip = |name: &str| {
         let path = dir.path().join(name);
@@ -34,6 +35,7 @@ fn a_zip_of_the_same_files_is_the_same() {
 
 #[test]
 fn the_bill_of_materials_names_every_crate_of_the_executable() {
+    needs!(Shipped);
     let dir = tempfile::tempdir().expect("there is room");
     let bill = |name: &str| {
         let path = dir.path().join(name);
@@ -79,6 +81,7 @@ fn the_bill_of_materials_names_every_crate_of_the_executable() {
 
 #[test]
 fn a_function_goes_from_nothing_to_production_and_back() {
+    needs!(Shipped, Moto, AwsCli, Registry, Zip, Curl);
     let files = tempfile::tempdir().expect("there is room");
     let migration = |name: &str, text: &str| {
         fs::write(files.path().join(name), text).expect("there is room");
@@ -184,6 +187,7 @@ fn settings_that_no_name_may_have_are_refused_before_anything_is_asked() {
 
 #[test]
 fn an_image_goes_to_the_registry_and_into_production() {
+    needs!(Shipped, Moto, AwsCli, Registry, Zip, Curl, Podman);
     let account = Account::new(&migrations());
     account.settings("PACKAGE=image");
     let words = refused(account.make("plan"));

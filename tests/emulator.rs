@@ -4,8 +4,8 @@
 //! One invocation at a time: a second one at once makes the emulator panic.
 
 use crate::support::{
-    Database, MIGRATIONS, Program, SECRET, bootstrap, free_port, migrations, test_handler, tool,
-    wait_for,
+    Database, MIGRATIONS, Part, Program, SECRET, bootstrap, free_port, migrations, needs,
+    test_handler, wait_for,
 };
 use serde_json::{Value, json};
 use std::net::TcpStream;
@@ -59,7 +59,7 @@ fn emulator(database: &Database, handler: &str) -> Emulator {
 
 fn emulator_of(bootstrap: &Path, database: &Database, handler: &str) -> Emulator {
     let bootstrap = bootstrap.to_str().expect("the checkout's path is UTF-8");
-    let mut command = Command::new(tool("aws-lambda-rie"));
+    let mut command = Command::new(Part::Emulator.path());
     // It hands its whole environment down.
     command
         .env_clear()
@@ -82,6 +82,7 @@ pub fn get(path: &str) -> Value {
 
 #[test]
 fn pages_and_errors_pass_through_awss_emulator() {
+    needs!(Emulator);
     let database = Database::new();
     let emulator = emulator(&database, "http");
     let up = emulator.invoke(&get("/up"));
@@ -102,6 +103,7 @@ fn pages_and_errors_pass_through_awss_emulator() {
 
 #[test]
 fn migrations_pass_through_awss_emulator() {
+    needs!(Emulator);
     let database = Database::new();
     let emulator = emulator(&database, "migrate");
     let applied = emulator.invoke(&json!({"action": "migrate"}));
@@ -121,6 +123,7 @@ fn migrations_pass_through_awss_emulator() {
 
 #[test]
 fn broken_json_is_an_error_and_the_loop_continues() {
+    needs!(Emulator);
     let database = Database::new();
     let emulator = emulator(&database, "migrate");
     for broken in ["{\"action\":", "", "\u{1}", "{}{}"] {
@@ -133,6 +136,7 @@ fn broken_json_is_an_error_and_the_loop_continues() {
 
 #[test]
 fn an_unknown_handler_is_an_init_error_in_awss_emulator_too() {
+    needs!(Emulator);
     let database = Database::new();
     let emulator = emulator(&database, "htttp");
     let mut response = ureq::Agent::config_builder()
@@ -154,6 +158,7 @@ fn an_unknown_handler_is_an_init_error_in_awss_emulator_too() {
 
 #[test]
 fn failures_and_panics_pass_through_awss_emulator_and_the_loop_continues() {
+    needs!(Emulator);
     let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let first = emulator.invoke(&json!({"do": "echo"}));
     let failure = emulator.invoke(&json!({"do": "fail"}));
@@ -170,6 +175,7 @@ fn failures_and_panics_pass_through_awss_emulator_and_the_loop_continues() {
 
 #[test]
 fn replies_of_six_megabytes_pass_through_awss_emulator_and_larger_ones_are_an_error() {
+    needs!(Emulator);
     let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let bytes = 6 * 1024 * 1024 + 100;
     let reply = emulator.invoke(&json!({"do": "reply", "bytes": bytes}));
@@ -181,6 +187,7 @@ fn replies_of_six_megabytes_pass_through_awss_emulator_and_larger_ones_are_an_er
 
 #[test]
 fn events_of_several_megabytes_pass_through_awss_emulator() {
+    needs!(Emulator);
     // It sends them chunked.
     let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let text = "ü".repeat(2_500_000);
@@ -190,6 +197,7 @@ fn events_of_several_megabytes_pass_through_awss_emulator() {
 
 #[test]
 fn the_context_passes_through_awss_emulator() {
+    needs!(Emulator);
     let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let mut reply = ureq::post(&emulator.url)
         .header("X-Amz-Client-Context", "eyJjdXN0b20iOnsiYSI6MX19")

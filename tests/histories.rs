@@ -1,16 +1,13 @@
 //! Histories of nine tools, with what is tricky in each, applied by psql and by us: both leave the
 //! same database, rows included. `histories/compare.sh` does the same with anybody's history.
 
-use crate::support::{Cluster, bootstrap, root, run, tool_on_path};
-use std::process::Command;
+use crate::support::{Cluster, bootstrap, root, run};
 
 #[track_caller]
 fn check(history: &str) {
-    for tool in ["psql", "pg_dump"] {
-        tool_on_path(tool, "postgresql-client");
-    }
     let dir = root().join("tests/histories");
-    let said = run(Command::new(dir.join("compare.sh"))
+    let said = run(Cluster::get()
+        .command(dir.join("compare.sh"))
         .arg("--data")
         .arg(dir.join(history))
         .env("DATABASE_URL", Cluster::get().url("postgres"))

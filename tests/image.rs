@@ -2,7 +2,9 @@
 
 use crate::emulator::{Emulator, get};
 use crate::support::podman::{self, podman};
-use crate::support::{Database, MIGRATIONS, SECRET, bootstrap, root, run, run_with, said, tool};
+use crate::support::{
+    Database, MIGRATIONS, Part, SECRET, bootstrap, needs, root, run, run_with, said,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
@@ -85,6 +87,7 @@ fn files(image: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_image_holds_the_executable_and_the_migrations_and_nothing_else() {
+    needs!(Podman, Shipped);
     let ours: BTreeSet<String> = files(image()).difference(&files(BASE)).cloned().collect();
     let mut expected: BTreeSet<String> = ["var/runtime/bootstrap", "var/task/migrations"]
         .map(str::to_string)
@@ -106,6 +109,7 @@ fn the_image_holds_the_executable_and_the_migrations_and_nothing_else() {
 
 #[test]
 fn the_image_starts_the_executable_as_the_web_function() {
+    needs!(Podman, Shipped);
     let format = "{{json .Config.Entrypoint}} {{json .Config.Cmd}}";
     let said = run(&mut podman(&[
         "image",
@@ -138,6 +142,7 @@ fn the_image_starts_the_executable_as_the_web_function() {
 
 #[test]
 fn the_same_sources_make_the_same_image() {
+    needs!(Podman, Shipped);
     let built = tar(image(), &["-x", "--to-stdout", "var/runtime/bootstrap"]);
     let shipped = fs::read(bootstrap()).expect("it is built");
     assert!(built == shipped, "`make shipped` makes another executable");
@@ -163,6 +168,7 @@ fn the_same_sources_make_the_same_image() {
 
 #[test]
 fn an_image_that_is_built_anew_is_the_same() {
+    needs!(Podman, Shipped);
     run(make(ANEW, BASE).arg("ARGS=--no-cache"));
     let id = |image| {
         run(&mut podman(&[
@@ -174,11 +180,13 @@ fn an_image_that_is_built_anew_is_the_same() {
 
 #[test]
 fn the_image_answers_as_the_web_function() {
+    needs!(Podman, Shipped);
     check_answers(podman(&[]), image());
 }
 
 #[test]
 fn the_image_needs_no_base() {
+    needs!(Podman, Shipped);
     build(SCRATCH, "scratch");
     check_answers(podman(&[]), SCRATCH);
 }
@@ -197,8 +205,9 @@ pub fn check_answers(podman: Command, image: &str) {
 
 #[test]
 fn both_functions_of_the_image_answer_in_awss_emulator() {
+    needs!(Podman, Shipped, Emulator);
     let database = Database::new();
-    let rie = format!("{}:/rie:ro", tool("aws-lambda-rie").display());
+    let rie = format!("{}:/rie:ro", Part::Emulator.path().display());
     let start = |handler: &str| {
         let mut command = lambda(
             podman(&[]),

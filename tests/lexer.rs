@@ -5,13 +5,13 @@
 #[path = "../app/src/migrate/sql.rs"]
 mod sql;
 
-use crate::support::{Database, said, tool_on_path};
+use crate::support::{Cluster, Database, said};
 use postgres::Client;
 use postgres::error::SqlState;
 use sql::{Control, Place, Statement, statements};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use tempfile::NamedTempFile;
 
@@ -356,7 +356,8 @@ fn sent_by_psql(database: &Database, text: &str) -> (Vec<String>, String) {
     let port = listener.local_addr().expect("it is bound").port();
     let mut file = NamedTempFile::new().expect("there is room");
     file.write_all(text.as_bytes()).expect("there is room");
-    let psql = Command::new(tool_on_path("psql", "postgresql-client"))
+    let psql = Cluster::get()
+        .command("psql")
         .args(["--no-psqlrc", "--quiet", "--dbname"])
         .arg(database.url_at(port))
         .arg("--file")

@@ -1,6 +1,6 @@
 //! The private Postgres of `local`: kept, owned by one, and mended after a crash.
 
-use crate::support::{Program, local, root, signal, state};
+use crate::support::{Cluster, Program, local, root, signal, state};
 use postgres::{Client, NoTls};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ impl Drop for Dir {
 }
 
 fn start(dir: &Path) -> (Program, String) {
+    // Where Postgres has to be fetched, the run's own cluster does it, and once.
+    Cluster::get();
     let mut program = Program::start(
         Command::new(local())
             .args(["postgres", "--attached", "--dir"])

@@ -5,7 +5,7 @@
 //! here is one too many.
 
 use super::{is_x86_64_musl, watch};
-use crate::support::{bootstrap, run, tool_on_path};
+use crate::support::{Part, bootstrap, needs, run};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -33,6 +33,7 @@ const LARGEST_BYTES: u64 = 64 * 1024;
 
 #[test]
 fn nothing_is_opened_resolved_spawned_or_hoarded_before_next() {
+    needs!(Shipped, Strace);
     if !is_x86_64_musl(&bootstrap()) {
         println!("another target's libc has other system calls");
         return;
@@ -68,12 +69,12 @@ fn nothing_is_opened_resolved_spawned_or_hoarded_before_next() {
 /// Each traps to the hypervisor, for some 10 µs: glibc runs 68, a crate that looks for features a few.
 #[test]
 fn no_cpuid_is_run_before_next() {
+    needs!(Shipped, Valgrind, Binutils);
     if !is_x86_64_musl(&bootstrap()) {
         println!("only x86_64 has the instruction");
         return;
     }
-    let objdump = tool_on_path("objdump", "binutils");
-    let mut objdump = Command::new(objdump);
+    let mut objdump = Command::new(Part::Binutils.path());
     let listed = run(objdump.args(["-d", "--no-show-raw-insn"]).arg(bootstrap()));
     let instruction = |line: &str| {
         let (address, text) = line.split_once(":\t")?;

@@ -2,7 +2,7 @@
 //! its pages few.
 
 use super::watch::{self, Touched};
-use crate::support::{root, run, tool_on_path};
+use crate::support::{Part, root, run};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ fn plain(symbol: &str) -> &str {
 
 /// All that have a place in memory; several may have the same, where identical ones are kept once.
 fn symbols(executable: &Path) -> Vec<Symbol> {
-    let nm = tool_on_path("nm", "binutils");
+    let nm = Part::Binutils.path().with_file_name("nm");
     let listed = run(Command::new(nm).arg("--numeric-sort").arg(executable));
     let places: Vec<(u64, &str)> = listed
         .lines()

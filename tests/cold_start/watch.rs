@@ -2,7 +2,7 @@
 //!
 //! Starts the executable in Lambda's environment and gives it a browser's event. Judges nothing.
 
-use crate::support::{RuntimeApi, script, tool_on_path};
+use crate::support::{Part, RuntimeApi, script};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -90,7 +90,7 @@ pub fn touched(executable: &Path, events: usize) -> Touched {
 pub fn system_calls(executable: &Path, events: usize, last: &str) -> Vec<String> {
     let dir = tempfile::tempdir().expect("there is room");
     let calls = dir.path().join("calls");
-    let strace = tool_on_path("strace", "strace");
+    let strace = Part::Strace.path();
     // With -D the process is not strace's child but what the test started; -f shows its threads.
     let under = format!("'{}' -D -f -o '{}'", strace.display(), calls.display());
     serve(start(executable, &dir, &under), events);
@@ -105,7 +105,7 @@ pub fn system_calls(executable: &Path, events: usize, last: &str) -> Vec<String>
 fn under_valgrind(executable: &Path, events: usize, options: &str) -> String {
     let dir = tempfile::tempdir().expect("there is room");
     let file = dir.path().join("written");
-    let valgrind = tool_on_path("valgrind", "valgrind");
+    let valgrind = Part::Valgrind.path();
     let under = format!("'{}' {options}'{}'", valgrind.display(), file.display());
     serve(start(executable, &dir, &under), events);
     fs::read_to_string(file).expect("valgrind wrote it")

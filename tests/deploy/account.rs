@@ -2,8 +2,8 @@
 //! test expects.
 
 use crate::support::{
-    Database, Local, Program, Registry, bootstrap, free_port, podman, root, run, said, script,
-    tool, wait_for,
+    Database, Local, Part, Program, Registry, bootstrap, free_port, podman, root, run, said,
+    script, wait_for,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,9 +39,10 @@ impl Account {
             .args(["--functions", "shop-web=http,shop-migrations=migrate"])
             .start();
         let port = free_port();
-        let mut command = Command::new(tool("moto/bin/python"));
+        let python = Part::Moto.path();
+        let mut command = Command::new(&python);
         command
-            .arg(tool("moto/bin/moto_server"))
+            .arg(python.with_file_name("moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .env("MOTO_LAMBDA_STUB_ECR", "false");
         let moto = Program::start(&mut command);
@@ -66,11 +67,16 @@ impl Account {
     /// what answers at the address that moto made up; the registry has what moto's ECR shall list.
     fn stand_in(&self) {
         let cli = std::env::var("AWS_CLI").unwrap_or_else(|_| {
-            let (python, aws) = (tool("awscli/bin/python"), tool("awscli/bin/aws"));
-            format!("{} {}", python.display(), aws.display())
+            let python = Part::AwsCli.path();
+            format!(
+                "{} {}",
+                python.display(),
+                python.with_file_name("aws").display()
+            )
         });
         let (local, registry, dir) = (self.local.url(), self.registry.url(), self.dir.path());
-        let dir = dir.display();
+        let (dir, curl) = (dir.display(), Part::Curl.path());
+        let curl = curl.display();
         let netrc = format!("machine 127.0.0.1 login AWS password {TOKEN}");
         fs::write(self.path("netrc"), netrc).expect("there is room");
         self.program(
@@ -101,10 +107,10 @@ exec {cli} "$@"
             "curl",
             &format!(
                 r#"#!/bin/sh
-case "$*" in *--insecure*) exec /usr/bin/curl "$@" ;; esac
+case "$*" in *--insecure*) exec {curl} "$@" ;; esac
 [ ! -e {dir}/broken ] || exit 22
 for url; do :; done
-exec /usr/bin/env -i /usr/bin/curl -sf {local}/"${{url##*/}}"
+exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
 "#
             ),
         );

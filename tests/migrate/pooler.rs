@@ -1,7 +1,7 @@
 //! Migrations behind PgBouncer in transaction mode, where a session is nobody's own.
 
 use super::{MIGRATE, check_fails, files, versions};
-use crate::support::{Cluster, Database, Local, PgBouncer, bootstrap};
+use crate::support::{Cluster, Database, Local, PgBouncer, bootstrap, needs};
 use postgres::{Client, NoTls};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -53,6 +53,7 @@ fn ten_runs_at_once_apply_each_file_once() {
 
 #[test]
 fn ten_runs_at_once_behind_a_pooler_apply_each_file_once() {
+    needs!(PgBouncer);
     let database = Database::new();
     let pgbouncer = PgBouncer::start(&database, "");
     ten_at_once(&database.url_at(pgbouncer.port()));
@@ -60,6 +61,7 @@ fn ten_runs_at_once_behind_a_pooler_apply_each_file_once() {
 
 #[test]
 fn a_pooler_that_swallows_our_settings_is_found_out_too() {
+    needs!(PgBouncer);
     let database = Database::new();
     let pgbouncer = PgBouncer::start(&database, "ignore_startup_parameters=options");
     ten_at_once(&database.url_at(pgbouncer.port()));
@@ -67,6 +69,7 @@ fn a_pooler_that_swallows_our_settings_is_found_out_too() {
 
 #[test]
 fn what_a_file_sets_and_what_we_lock_does_not_reach_the_poolers_other_clients() {
+    needs!(PgBouncer);
     let database = Database::new();
     let pgbouncer = PgBouncer::start(&database, "default_pool_size=1");
     let url = database.url_at(pgbouncer.port());
@@ -96,6 +99,7 @@ fn what_a_file_sets_and_what_we_lock_does_not_reach_the_poolers_other_clients() 
 
 #[test]
 fn a_file_that_needs_its_own_session_is_refused_with_what_to_set() {
+    needs!(PgBouncer);
     let database = Database::new();
     let pgbouncer = PgBouncer::start(&database, "");
     let dir = files(&[

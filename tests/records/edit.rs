@@ -2,7 +2,7 @@
 //! written down of it.
 
 use super::{Desk, text};
-use crate::support::{Local, PgBouncer};
+use crate::support::{Local, PgBouncer, needs};
 
 #[test]
 fn a_row_is_added_changed_and_deleted_and_all_of_it_is_in_the_audit() {
@@ -278,6 +278,7 @@ fn deleting_says_what_would_go_with_it_and_what_prevents_it() {
 
 #[test]
 fn pages_work_behind_a_pooler_that_gives_each_transaction_another_session() {
+    needs!(PgBouncer);
     let desk = Desk::new();
     let pooler = PgBouncer::start(&desk.database, "");
     let local = Local::with(&desk.database)

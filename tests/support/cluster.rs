@@ -1,8 +1,9 @@
 //! One private Postgres for the whole run, by `local postgres`, and its administrator.
 
 use super::program::{Program, local};
-use super::root;
+use super::{record, root};
 use postgres::{Client, NoTls};
+use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -15,6 +16,7 @@ pub struct Cluster {
 impl Cluster {
     /// The running cluster; the first caller starts it.
     pub fn get() -> &'static Cluster {
+        record::begin();
         static CLUSTER: OnceLock<Cluster> = OnceLock::new();
         CLUSTER.get_or_init(|| {
             let mut program = Program::start(
@@ -41,6 +43,17 @@ impl Cluster {
     /// An administrator's connection.
     pub fn admin(&self) -> Client {
         Client::connect(&self.url("postgres"), NoTls).expect("the cluster takes connections")
+    }
+
+    /// A command of its own programs, such as `psql`, of which the machine may have others or none.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let query = "SELECT setting FROM pg_config WHERE name = 'BINDIR'";
+        let row = self.admin().query_one(query, &[]);
+        let folder: String = row.expect("the administrator may").get(0);
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = Command::new(program);
+        command.env("PATH", format!("{folder}:{path}"));
+        command
     }
 
     /// Databases that a killed run left.

@@ -3,22 +3,26 @@
 mod cluster;
 mod database;
 mod local;
+mod parts;
 mod person;
 mod pgbouncer;
 pub mod podman;
 mod program;
 pub mod proxy;
+mod record;
 mod registry;
 mod runtime_api;
 
 pub use cluster::Cluster;
 pub use database::Database;
 pub use local::{Local, Options, free_port, resident_kb, state};
+pub(crate) use parts::needs;
+pub use parts::{Part, are_there};
 pub use person::{Answer, PASSWORD, Person};
 pub use pgbouncer::PgBouncer;
 pub use program::{
-    Program, arm64, bootstrap, candidate, install, is_ours, local, run, run_with, said, script,
-    signal, test_handler, tool, tool_on_path,
+    Program, bootstrap, candidate, install, is_ours, local, run, run_with, said, script, signal,
+    test_handler,
 };
 pub use registry::Registry;
 pub use runtime_api::{RuntimeApi, USUAL};

@@ -1,7 +1,7 @@
 //! A real PgBouncer in transaction mode, in front of the run's Postgres.
 
-use super::program::{Program, run, tool_on_path};
-use super::{Cluster, Database, free_port, wait_for};
+use super::program::{Program, run};
+use super::{Cluster, Database, Part, free_port, wait_for};
 use std::fs::{self, Permissions};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -35,7 +35,7 @@ impl PgBouncer {
         let users = format!("\"{user}\" \"{password}\"\n");
         fs::write(dir.path().join("users"), users).expect("there is room");
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("it is ours");
-        let mut command = Command::new(tool_on_path("pgbouncer", "pgbouncer"));
+        let mut command = Command::new(Part::PgBouncer.path());
         command.arg("-q").arg(dir.path().join("config"));
         // It refuses to run as root.
         if run(Command::new("id").arg("-u")).trim() == "0" {

@@ -1,6 +1,6 @@
 //! podman as `tests/tools/podman.sh` prepared it. Knows nothing of what the image holds.
 
-use super::tool;
+use super::Part;
 use std::process::Command;
 
 /// `podman` with arguments.
@@ -18,7 +18,7 @@ pub fn be_known_to(command: &mut Command) {
 }
 
 fn configure(command: &mut Command, configuration: &str) {
-    let podman = tool("podman");
+    let podman = Part::Podman.path();
     command
         .env("CONTAINERS_CONF", podman.join(configuration))
         .env("CONTAINERS_STORAGE_CONF", podman.join("storage.conf"))

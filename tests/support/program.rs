@@ -1,36 +1,30 @@
 //! The executables under test and the programs that drive them.
 
-use super::root;
+use super::parts::by_make;
+use super::{record, root};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The shipped executable, as `make test` built it.
+/// The executable: what is shipped, where `make test` has built it, else one that is built here.
 pub fn bootstrap() -> PathBuf {
-    built("BOOTSTRAP")
+    by_make("BOOTSTRAP").unwrap_or_else(|| build("bootstrap"))
 }
 
-/// The same for arm64, whatever this machine is.
-pub fn arm64() -> PathBuf {
-    built("ARM64")
-}
-
-/// The same runtime, built the same way, with a handler that misbehaves.
+/// The same runtime with a handler that misbehaves.
 pub fn test_handler() -> PathBuf {
-    built("TEST_HANDLER")
+    by_make("TEST_HANDLER").unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_test_handler")))
 }
 
 /// The executable that the rows of the conformance suite are about: ours, unless `CANDIDATE` names
 /// another's.
 pub fn candidate() -> PathBuf {
-    match is_ours() {
-        true => test_handler(),
-        false => built("CANDIDATE"),
-    }
+    by_make("CANDIDATE").unwrap_or_else(test_handler)
 }
 
 /// Whether our own runtime is judged, whose words are known too.
@@ -40,34 +34,33 @@ pub fn is_ours() -> bool {
 
 /// `local`.
 pub fn local() -> PathBuf {
-    built("LOCAL")
+    by_make("LOCAL").unwrap_or_else(|| build("local"))
 }
 
-/// A program that `tests/tools/` installs.
-#[track_caller]
-pub fn tool(path: &str) -> PathBuf {
-    let path = root().join("target/tools").join(path);
-    assert!(
-        path.exists(),
-        "`{}` is missing: run `make tools`",
-        path.display()
-    );
-    path
-}
-
-/// A program that the system's packages install.
-#[track_caller]
-pub fn tool_on_path(name: &str, package: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|dir| dir.join(name));
-    let found = found.into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("`{name}` is missing: apt-get install {package}"))
-}
-
-#[track_caller]
-fn built(variable: &str) -> PathBuf {
-    let path = std::env::var(variable).unwrap_or_else(|_| panic!("{variable}: run `make test`"));
-    root().join(path)
+/// An executable of the workspace for this machine, beside the tests' own; built once in a run.
+fn build(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let own = Path::new(env!("CARGO_BIN_EXE_test_handler"));
+        let target = own.ancestors().nth(2).expect("it is in target/debug");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["build", "--locked", "--package", "bootstrap"])
+            .args(["--package", "local", "--target-dir"])
+            .arg(target);
+        // Of the tests' own package: to a build script they would be a change, and it would run anew.
+        let of_the_package = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        };
+        for (name, _) in std::env::vars_os().filter(|(name, _)| of_the_package(name)) {
+            cargo.env_remove(name);
+        }
+        // It says what it does for a minute.
+        run(cargo.current_dir(root()).stderr(Stdio::inherit()));
+        target.join("debug")
+    });
+    folder.join(name)
 }
 
 /// Makes an executable of a file. Another process writes it: what this one has open for writing is
@@ -89,6 +82,7 @@ pub fn script(path: &Path, text: &str) {
 /// Runs a command to its end; fails the test with all it printed when it fails.
 #[track_caller]
 pub fn run(command: &mut Command) -> String {
+    record::begin();
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -125,6 +119,7 @@ impl Program {
     /// Starts a program.
     #[track_caller]
     pub fn start(command: &mut Command) -> Program {
+        record::begin();
         let name = format!("{command:?}");
         let mut child = command
             .stdin(Stdio::piped())

@@ -2,7 +2,7 @@
 //! and a password, and a proxy that leads that name to it. Knows nothing of what is pushed.
 
 use super::proxy::{clone, copy};
-use super::{Program, free_port, tool_on_path, wait_for};
+use super::{Part, Program, free_port, wait_for};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,7 +41,7 @@ impl Registry {
         ] {
             fs::write(dir.path().join(name), text).expect("there is room");
         }
-        let mut command = Command::new(tool_on_path("docker-registry", "docker-registry"));
+        let mut command = Command::new(Part::Registry.path());
         let mut program = Program::start(command.arg("serve").arg(dir.path().join("registry.yml")));
         program.ignore_output();
         wait_for("docker-registry to listen", || {
