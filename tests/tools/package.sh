@@ -1,10 +1,10 @@
 #!/bin/sh
-# Installs packages of the system: as root on Debian; anywhere else it says how. Arguments: Debian's
-# names of them.
+# Installs packages of the system: as root on Debian; anywhere else it says how, and fails. Arguments:
+# Debian's names of them.
 set -eu
 install="apt-get install --yes --no-install-recommends $*"
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    echo "something is missing: $install, or the same of your system" >&2
+    echo "missing: sudo $install, or the same of your system" >&2
     exit 1
 fi
 echo "installing $*" >&2

@@ -5,7 +5,12 @@ set -eu
 cd "$(dirname "$0")/../.."
 podman=$PWD/target/tools/podman
 mkdir -p "$podman"
+rm -f "$podman/ready"
 
+if [ "$(id -u)" != 0 ]; then
+    echo "missing: root, for podman" >&2
+    exit 1
+fi
 if ! command -v podman >/dev/null || ! command -v runc >/dev/null; then
     tests/tools/package.sh podman runc netavark aardvark-dns
 fi
@@ -61,3 +66,4 @@ stand_in public.ecr.aws/lambda/provided:al2023 "$podman/base" <<'END'
 FROM scratch
 COPY . /
 END
+: >"$podman/ready"
