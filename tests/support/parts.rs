@@ -121,11 +121,10 @@ pub fn are_there(parts: &[Part]) -> bool {
         }
         let is_strict = env::var("STRICT").is_ok_and(|value| value == "1");
         assert!(!is_strict, "{name} is missing: {command}");
-        // Not by `eprintln!`, which is captured and shown only when a test fails.
-        let _ = writeln!(
-            io::stderr(),
-            "NOT RUN: {test}: {name} is missing: {command}"
-        );
+        // Not by `eprintln!`, which is captured and shown only when a test fails; in one write, as
+        // others write too.
+        let said = format!("NOT RUN: {test}: {name} is missing: {command}\n");
+        let _ = io::stderr().write_all(said.as_bytes());
         record::not_run(&format!("{test} | {name} | {command}"));
         all = false;
     }
