@@ -82,12 +82,12 @@ impl Part {
                 let command = "make test, as root".to_string();
                 ("podman as root", prepared.filter(|_| is_root), command)
             }
-            Part::AwsCli => fetched("the AWS CLI", venv("awscli")),
-            Part::Moto => fetched("moto", venv("moto")),
-            Part::Playwright => fetched("Playwright", venv("browser")),
-            Part::Emulator => fetched("AWS's emulator", tool("aws-lambda-rie")),
-            Part::CargoLambda => fetched("cargo-lambda", tool("cargo-lambda")),
-            Part::Postgres18 => fetched("Postgres 18", tool("postgresql-18")),
+            Part::AwsCli => fetched("the AWS CLI", "awscli", "awscli/bin/python"),
+            Part::Moto => fetched("moto", "moto", "moto/bin/python"),
+            Part::Playwright => fetched("Playwright", "browser", "browser/bin/python"),
+            Part::Emulator => fetched("AWS's emulator", "aws-lambda-rie", "aws-lambda-rie"),
+            Part::CargoLambda => fetched("cargo-lambda", "cargo-lambda", "cargo-lambda"),
+            Part::Postgres18 => fetched("Postgres 18", "postgresql", "postgresql-18"),
             Part::PgBouncer => package("PgBouncer", "pgbouncer", "pgbouncer"),
             Part::Chromium => package("Chromium", "chromium", "chromium"),
             Part::Registry => package("docker-registry", "docker-registry", "docker-registry"),
@@ -135,9 +135,14 @@ pub fn by_make(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).map(|path| root().join(path))
 }
 
-/// A row of what `tests/tools/` installs.
-fn fetched(name: &'static str, path: Option<PathBuf>) -> Row {
-    (name, path, "make tools".to_string())
+/// A row of what `tests/tools/` fetches, which copies its requirements last.
+fn fetched(name: &'static str, requirements: &str, path: &str) -> Row {
+    let whole = tool(&format!("{requirements}.txt"));
+    (
+        name,
+        whole.and_then(|_| tool(path)),
+        "make tools".to_string(),
+    )
 }
 
 /// A row of a program that a package of Debian has.
@@ -149,11 +154,6 @@ fn package(name: &'static str, program: &str, package: &str) -> Row {
 fn tool(name: &str) -> Option<PathBuf> {
     let path = root().join("target/tools").join(name);
     path.exists().then_some(path)
-}
-
-/// The Python of a package that `tests/tools/` installs; the copy of its requirements is written last.
-fn venv(name: &str) -> Option<PathBuf> {
-    tool(&format!("{name}.txt")).and_then(|_| tool(&format!("{name}/bin/python")))
 }
 
 /// A program of the system. Debian has PgBouncer where only root looks.

@@ -7,7 +7,7 @@ tools=$PWD/target/tools
 cmp -s "tests/tools/$1.txt" "$tools/$1.txt" && exit
 echo "installing $1 into target/tools" >&2
 python3 -c 'import ensurepip' 2>/dev/null || tests/tools/package.sh python3-venv
-rm -rf "${tools:?}/$1"
+rm -rf "${tools:?}/$1" "$tools/$1.txt"
 python3 -m venv "$tools/$1"
 "$tools/$1/bin/pip" install --quiet --disable-pip-version-check --only-binary=:all: \
     --require-hashes --requirement "tests/tools/$1.txt"

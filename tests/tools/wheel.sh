@@ -7,6 +7,7 @@ tools=$PWD/target/tools
 name=$(basename "$1" .txt)
 cmp -s "$1" "$tools/$name.txt" && exit
 echo "installing $name into target/tools" >&2
+rm -f "$tools/$name.txt"
 wheel=$(mktemp -d)
 trap 'rm -rf "$wheel"' EXIT
 
