@@ -1,10 +1,10 @@
 # Every command of the project. `make` lists them.
 
-# A setting of deploy.env, where there is one.
+# SETTING reads one setting of deploy.env; it is empty without the file or the setting.
 export DEPLOY_ENV ?= deploy.env
 SETTING    = $(shell sed -n 's/^$1=//p' '$(DEPLOY_ENV)' 2>/dev/null | tail -n 1)
 HOST      := $(shell uname -m | sed s/arm64/aarch64/)
-# What is shipped: x86_64 or aarch64, which others call arm64.
+# The architecture that is shipped: x86_64 or aarch64, which AWS calls arm64.
 ARCH      ?= $(or $(call SETTING,ARCH),$(HOST))
 override ARCH := $(subst arm64,aarch64,$(ARCH))
 MUSL      := $(ARCH)-unknown-linux-musl
@@ -13,48 +13,55 @@ IMAGE     ?= plain-lambda
 BASE      ?= public.ecr.aws/lambda/provided:al2023
 PORT      ?= 9000
 PACKAGE   ?= $(or $(call SETTING,PACKAGE),zip)
-# What makes the package, and where it is then.
+# PACK is the target that makes the package; CODE is the file that it leaves.
 PACK      = $(if $(filter image,$(PACKAGE)),push,zip)
 ZIP       = target/deploy/plain-lambda-$(ARCH).zip
 SBOM      = target/deploy/plain-lambda-$(ARCH).cdx.json
 PUSHED    = target/deploy/image
 CODE      = $(if $(filter image,$(PACKAGE)),$(PUSHED),$(ZIP))
 
-# Read when a recipe runs: `target` has written it by then.
+# Read when a recipe runs: by then the target `triple` has written the file.
 TRIPLE    = $$(cat target/triple)
 SHIPPED   = target/$(TRIPLE)/release/bootstrap
 TEST_HANDLER = target/$(TRIPLE)/release/test_handler
 ARM64     = target/aarch64-unknown-linux-musl/release/bootstrap
 LOCAL     = target/debug/local
-# As a container has it: without libraries.
+# `local` for a container: statically linked, as the image has no libraries.
 STATIC    = target/$(TRIPLE)/debug/local
 
-# Whose database `migrate` and its like mean: this machine's DATABASE_URL, or the deployed functions'.
+# Invokes an action: on this machine, with DATABASE_URL, or with ON=aws in the deployed function.
 INVOKE    = $(if $(ON),$(if $(filter aws,$(ON)),deploy/invoke.sh,$(error ON=$(ON): write ON=aws or nothing)),target/debug/bootstrap migrate)
 
 BUILD_TEST_HANDLER = cargo build --release --locked --package tests --bin test_handler --target $(TRIPLE)
 
-# ring has a few C files; their compiler is the host's own unless the target is another machine.
+# ring has a few C files. The host's own compiler builds them unless the target is another machine.
 export TARGET_CC ?= $(if $(filter $(ARCH),$(HOST)),cc,$(ARCH)-linux-gnu-gcc)
 
-# Sources' paths are in the executable, for panics: without this they would be 20 KB of somebody's
-# home directory, and another executable in every home. A path with a space cannot be given here.
+# Panics name the paths of the sources. Without the remapping, 20 KB of the executable are the path of
+# the home directory, and every home builds a different executable. RUSTFLAGS takes no path with a space.
 SOURCES   = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/index.crates.io-1949cf8c6b5b557f/
 REMAP     = $(if $(filter 1,$(words $(SOURCES))),--remap-path-prefix=$(SOURCES)=)
 export CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS  = $(REMAP)
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS = $(REMAP)
 
-# Lambda refuses an image with attestations: BuildKit makes it an index of two.
+# Lambda refuses an image with attestations: BuildKit makes it an image index.
 export BUILDX_NO_DEFAULT_ATTESTATIONS = 1
 
-# The same sources, the same digest: BuildKit reads the variable, podman takes an option.
+# The same sources give the same digest. BuildKit reads the variable, podman takes an option.
 export SOURCE_DATE_EPOCH = 0
 TIMESTAMP = $(if $(findstring podman,$(CONTAINER)),--timestamp 0)
 
 comma := ,
 
+# The event of `make user`: JSON inside a word of the shell. JSON_TEXT escapes the text of a JSON string,
+# SHELL_WORD quotes a word, and `value` does not expand a `$` in the address.
+JSON_TEXT  = $(subst ",\",$(subst \,\\,$1))
+SHELL_WORD = '$(subst ','\'',$1)'
+USER_EVENT = {"action":"user","email":"$(call JSON_TEXT,$(value EMAIL))"$(USER_ROLE)}
+USER_ROLE  = $(if $(ROLE),$(comma)"role":"$(call JSON_TEXT,$(value ROLE))")
+
 .DEFAULT_GOAL := help
-# The names of actions, and no files.
+# Targets that are actions, not files.
 .PHONY: migrate status rollback seed user
 .PHONY: push zip sbom plan deploy rollback-code url logs doctor destroy
 .PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
@@ -70,7 +77,7 @@ run: ## serve the app on a real Postgres: http://localhost:9000
 		--invoke 'migrations={"action":"migrate"}' --invoke 'migrations={"action":"seed"}' \
 		--invoke 'migrations={"action":"user","email":"you@example.com","role":"admin"}'
 
-test: shipped tools arm64 sbom ## prove it on real parts and say which are missing; STRICT=1 fails then
+test: shipped tools arm64 sbom ## run every test on real parts and list the missing parts; STRICT=1 fails without one
 	$(BUILD_TEST_HANDLER)
 	cargo build --locked --package local --target $(TRIPLE)
 	@rm -f target/tests/*.txt
@@ -107,8 +114,8 @@ endif
 
 ## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions
 migrate: ## apply migrations/ to the database
-status: ## say what is applied there, and what is pending
-rollback: ## take its newest migration back with its .down.sql
+status: ## list its applied and its pending migrations
+rollback: ## roll its newest migration back with its .down.sql
 seed: ## fill it from migrations/seed.sql when it is empty
 migrate status rollback seed:
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
@@ -116,10 +123,9 @@ migrate status rollback seed:
 
 user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admin
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
-	@$(INVOKE) \
-		'{"action":"user","email":"$(EMAIL)"$(if $(ROLE),$(comma)"role":"$(ROLE)")}'
+	@$(INVOKE) $(call SHELL_WORD,$(USER_EVENT))
 
-## On AWS: what deploy.env says (deploy.env.example); each prints the commands that change something
+## On AWS, with deploy.env (see deploy.env.example); each prints the commands that change something
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=… ARGS=--no-cache
 	$(CONTAINER) build --platform linux/$(ARCH) --build-arg BUILDPLATFORM=linux/$(HOST) \
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
@@ -128,7 +134,7 @@ image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… 
 zip: shipped ## pack the functions for PACKAGE=zip; the same sources, the same bytes
 	deploy/zip.sh $(SHIPPED) migrations $(ZIP)
 
-sbom: triple ## list every crate of the executable, for who has to know: CycloneDX
+sbom: triple ## write the bill of materials of the executable, every crate of it, as CycloneDX
 	deploy/sbom.sh $(TRIPLE) $(SBOM)
 
 push: image ## push the image to the account's ECR for PACKAGE=image
@@ -137,29 +143,30 @@ push: image ## push the image to the account's ECR for PACKAGE=image
 deploy: $(PACK) ## migrate, then give the new code the traffic; undo with rollback-code or destroy
 	@ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)
 
-plan: $(if $(filter zip,$(PACK)),zip) ## say what deploy would do (PACKAGE=image: with the image last pushed)
+plan: $(if $(filter zip,$(PACK)),zip) ## print what deploy would do (PACKAGE=image: with the image last pushed)
 	@PLAN=1 ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)
 
 rollback-code: ## give the traffic back to the version before; the database stays as it is
 	@deploy/rollback.sh
 
-url: ## say where the deployed pages are
+url: ## print the address of the deployed pages
 	@deploy/url.sh
 
 logs: ## show the last ten minutes: OF=web|migrations
 	@deploy/logs.sh $(or $(OF),web)
 
-doctor: ## have the deployed functions look for what is wrong, and say what to do
+doctor: ## check the deployed functions and print how to mend what is wrong
 	@deploy/invoke.sh '{"action":"doctor"}'
 
-destroy: ## remove all that push and deploy made, but no database; asks for the name
+destroy: ## remove everything that push and deploy made, except the database; asks for the name
 	@deploy/destroy.sh
 
-## Else
-clean: ## remove all that was built, and the private Postgres
+## Other
+clean: ## remove everything that was built, and the private Postgres
 	cargo clean
 
-# What a start runs and touches, for the linker (`bootstrap/build.rs`); after a change of compiler or libraries.
+# Writes the symbols that a start uses, for the linker (`bootstrap/build.rs`). Run it after a change of the
+# compiler or of a library.
 order:
 	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 	: >bootstrap/startup-order.txt
@@ -171,11 +178,11 @@ order:
 	UNSTRIPPED_TOO=target/order/aarch64-unknown-linux-musl/release/bootstrap \
 		cargo test --package tests --locked -- --ignored the_symbols_of_a_start
 
-# The executable as it is shipped; `run` makes do with one that compiles faster.
+# Builds the executable that is shipped; `run` uses a debug build, which compiles faster.
 shipped: triple
 	cargo build --release --locked --package bootstrap --target $(TRIPLE)
 
-# The executable for arm64, which the tests run on any machine. Needs `tools`.
+# Builds the executable for arm64, which the tests run with qemu. `tools` installs the compiler.
 arm64: tools
 	@if rustup target add aarch64-unknown-linux-musl 2>target/rustup.log && \
 		echo '#include <stdint.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>>target/rustup.log; then \
@@ -187,7 +194,8 @@ arm64: tools
 		[ "$(STRICT)" != 1 ]; \
 	fi
 
-# The static target that is shipped; where it cannot be had, or cannot run, the host's own.
+# Writes the target to build for: the static one that is shipped, or the host's own where that one cannot be
+# installed or cannot run.
 triple:
 	@mkdir -p target
 	@if [ "$$(uname -s)" = Linux ] && rustup target add $(MUSL) 2>target/rustup.log; then \
@@ -197,7 +205,7 @@ triple:
 		echo "no target $(MUSL) here (target/rustup.log): building for $$(cat target/triple) instead" >&2; \
 	fi
 
-# What `bench` compares with; one by one, or the features of one would be those of all.
+# Builds the programs that `bench` compares with, one by one: cargo would unify their features.
 peers: triple
 	mkdir -p target/bench
 	$(CC) -O2 -static -nostdlib -ffreestanding -fno-stack-protector -s \
@@ -216,6 +224,6 @@ peers: triple
 			--profile tuned --target $$triple --package peer_$$peer || exit; \
 	done
 
-# What the tests need and the project does not build.
+# Installs the programs that the tests need and the project does not build.
 tools:
 	@tests/tools/install.sh

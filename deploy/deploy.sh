@@ -1,13 +1,14 @@
 #!/bin/sh
-# Brings AWS to what deploy.env and the package say, changing only what differs; PLAN=1 says what
-# that would be. Undone by rollback.sh (the code) and destroy.sh (all of it).
+# Creates or updates on AWS what deploy.env and the package describe, changing only what differs;
+# with PLAN=1, only prints the changes. rollback.sh undoes the code, destroy.sh everything.
 # Argument: the zip, or a file with the image's address.
 cd "$(dirname "$0")/.."
 . deploy/settings.sh
 code=$1
 changed=''
 
-# The functions' environment: what is no setting of these scripts. $1 is the URL, if it is known.
+# Writes the functions' environment: all of deploy.env but the settings of these scripts, and the
+# URL in $1, if it is known.
 environment() {
     awk -v url="$1" '
         function add(name, value,    safe, at, letter) {
@@ -25,7 +26,7 @@ environment() {
         }' "$settings" >"$dir/environment.json"
 }
 
-# The names and values of an environment in JSON, one a line.
+# Prints the names and values of the environment in the JSON file $1, one a line, sorted.
 variables() {
     sed -n 's/^ *\("[A-Za-z][A-Za-z0-9_]*": ".*"\),\{0,1\}$/\1/p' "$1" | LC_ALL=C sort
 }
@@ -62,7 +63,7 @@ log_group() {
         --log-group-name "/aws/lambda/$1" --retention-in-days "$days"
 }
 
-# Makes a function what it should be: its name, handler and timeout.
+# Creates a function, or updates it where it differs. Arguments: its name, handler and timeout.
 ensure() {
     if ! has aws lambda get-function --function-name "$1" --output text \
         --query '[Configuration.PackageType,Configuration.CodeSha256,Code.ImageUri,Configuration.Architectures[0]]'; then
@@ -91,7 +92,7 @@ create() {
         zip) set -- --runtime provided.al2023 --handler "$handler" --zip-file "$code" ;;
         image) set -- --package-type Image --code "ImageUri=$code" --image-config "Command=$handler" ;;
     esac
-    # A new role is not known everywhere at once, and AWS then refuses it.
+    # A new role is not known in all of AWS at once, and Lambda refuses it until it is.
     for pause in 1 2 4 8 16 last; do
         change aws lambda create-function --function-name "$name" --role "$role" \
             --architectures "$architecture" --memory-size "$memory" --timeout "$timeout" \
@@ -103,7 +104,8 @@ create() {
     exit 1
 }
 
-# Memory, timeout and environment.
+# Updates a function's memory, timeout, role and environment where they differ. Arguments: its name
+# and timeout.
 configure() {
     aws lambda get-function-configuration --function-name "$1" --query Environment \
         --output json >"$dir/is.json"
@@ -118,7 +120,7 @@ configure() {
     change aws lambda wait function-updated-v2 --function-name "$1"
 }
 
-# All that makes a version another one, for comparison.
+# Prints a digest of all that distinguishes version $1 from others.
 fingerprint() {
     aws lambda get-function-configuration --function-name "$web" --qualifier "$1" --output json \
         --query '[CodeSha256,MemorySize,Timeout,Architectures,Environment.Variables]' |
@@ -130,7 +132,8 @@ publish() {
     version=$(cat "$dir/said" 2>/dev/null || echo '<new>')
 }
 
-# The address of the alias `live`, open to the world: since October 2025 that takes two permissions.
+# Gives the alias `live` a URL, and lets everyone invoke it: since October 2025, that takes two
+# permissions.
 open_url() {
     has aws lambda get-function-url-config --function-name "$web" --qualifier live ||
         change aws lambda create-function-url-config --function-name "$web" --qualifier live \
@@ -147,7 +150,7 @@ open_url() {
             --invoked-via-function-url
 }
 
-# Finds the address, if there is one yet.
+# Sets `url` to the URL of the alias `live`; to nothing if there is none yet.
 find_url() {
     url=''
     if has aws lambda get-function-url-config --function-name "$web" --qualifier live \
@@ -156,6 +159,7 @@ find_url() {
     fi
 }
 
+# Gives the traffic to the newest code and configuration, if they differ from the live version.
 go_live() {
     former=$(aws lambda get-alias --function-name "$web" --name live --query FunctionVersion \
         --output text 2>"$dir/refusal" || true)
@@ -165,7 +169,7 @@ go_live() {
         --function-version "$version"
 }
 
-# Asks the new version for a page; the former one has the traffic again when it gives none.
+# Requests a page of the new version; if that fails, gives the traffic back to the former version.
 smoke() {
     [ -z "${PLAN:-}" ] || return 0
     echo "$ curl ${url%/}/up"
@@ -178,8 +182,8 @@ smoke() {
     fail "failed to get ${url%/}/up: make logs says why"
 }
 
-# What rollback.sh goes back to. Not the very first version: it did not know its address, and would
-# serve any host.
+# Records the former version, to which rollback.sh goes back. Not the very first version, which did
+# not know its URL, and would serve any host.
 remember_former() {
     [ -n "$address" ] && [ -n "$former" ] && [ "$former" != "${version:-$former}" ] || return 0
     make=create-alias
@@ -188,7 +192,7 @@ remember_former() {
 }
 
 if ! grep -q '^SECRET_KEY_BASE=.' "$settings" && [ -z "${PLAN:-}" ]; then
-    # printf is the shell's own: the secret is no process's argument.
+    # printf is a shell builtin, so the secret is not the argument of a process.
     printf '\nSECRET_KEY_BASE=%s\n' "$(openssl rand -hex 64)" >>"$settings"
     echo "made a SECRET_KEY_BASE in $settings: keep it, sessions are sealed with it"
 fi
@@ -242,7 +246,7 @@ if [ "$url" != "$address" ]; then
     configure "$web" "$(setting WEB_TIMEOUT 30)"
     configure "$migrations" "$(setting MIGRATIONS_TIMEOUT 900)"
 fi
-[ -n "${PLAN:-}" ] && [ -z "$address" ] || go_live # A plan of the first has said it above.
+[ -n "${PLAN:-}" ] && [ -z "$address" ] || go_live # The plan of a first deploy has printed it above.
 smoke
 remember_former
 [ -n "$changed" ] || echo "nothing changed"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Removes all that push.sh and deploy.sh made; never touches the database. Asks for the name first.
+# Removes all that push.sh and deploy.sh created, after asking for the function's name. Never touches
+# the database.
 cd "$(dirname "$0")/.."
 . deploy/settings.sh
 printf 'This removes the functions, logs, role and images of %s. Its name: ' "$function"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sends the deployed migrations function an event. Argument: the event.
+# Invokes the deployed migrations function with an event. Argument: the event.
 cd "$(dirname "$0")/.."
 . deploy/settings.sh
 printf '%s' "$1" >"$dir/event.json"

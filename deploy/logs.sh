@@ -1,5 +1,6 @@
 #!/bin/sh
-# The last ten minutes of a function's log, oldest first; every line has its request id.
+# Prints the last ten minutes of a function's log, oldest first. A line of an invocation has its
+# request id.
 # Argument: web or migrations.
 cd "$(dirname "$0")/.."
 . deploy/settings.sh

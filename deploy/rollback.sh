@@ -1,6 +1,7 @@
 #!/bin/sh
 # Gives the traffic back to the version that had it before the last deploy. The migrations function
-# keeps the newest code: only that has the down files of what it applied. Undone by `make deploy`.
+# keeps the newest code, because only that has the down files of the migrations that it applied.
+# `make deploy` undoes it.
 cd "$(dirname "$0")/.."
 . deploy/settings.sh
 live=$(aws lambda get-alias --function-name "$web" --name live --query FunctionVersion --output text)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lists every crate of the executable, with version, checksum and licence, as CycloneDX. Reads a copy
-# without the crates that are not shipped: what they ask for would be listed too.
+# of the workspace without the crates that are not shipped, whose dependencies would be listed too.
 # Arguments: the target, the file.
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,9 +13,9 @@ mkdir -p "$(dirname "$2")"
 file=$(cd "$(dirname "$2")" && pwd)/$(basename "$2")
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-cp -R Cargo.lock app bootstrap "$copy"
-sed 's/^members = .*/members = ["bootstrap", "app"]/' Cargo.toml >"$copy/Cargo.toml"
+cp -R Cargo.lock app bootstrap crates "$copy"
+sed 's/^members = .*/members = ["bootstrap", "app", "crates\/*"]/' Cargo.toml >"$copy/Cargo.toml"
 "$root/bin/cargo-cyclonedx" cyclonedx --quiet --format json --spec-version 1.5 --target "$1" \
     --no-build-deps --manifest-path "$copy/bootstrap/Cargo.toml" --override-filename sbom
-# Nobody else has that directory.
+# Removes the copy's path, which exists on no other machine.
 sed "s|path+file://$copy/||g" "$copy/bootstrap/sbom.json" >"$file"

@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2034
-# What every script here begins with: the settings of deploy.env, and how a command is shown and run.
-# A secret goes from file to file; never into an argument, which every user of the machine can read.
+# Sourced by every script here that calls AWS: reads the settings of deploy.env, and prints and runs
+# commands. A secret goes from file to file, never into an argument, which every user of the machine
+# can read.
 set -eu
 umask 077
 export AWS_PAGER=
@@ -12,11 +13,12 @@ fail() {
 
 settings=${DEPLOY_ENV:-deploy.env}
 [ -f "$settings" ] || fail "failed to find $settings: cp deploy.env.example $settings, and fill it in"
-# In names AWS would wonder at it, and the CLI prints a file whole that is no JSON.
+# AWS refuses a control character in a name; in a value, environment.json would not be JSON, and the
+# CLI prints such a file whole.
 ! LC_ALL=C grep -q '[[:cntrl:]]' "$settings" ||
     fail "failed to read $settings: it has a tab, a carriage return or another control character"
 
-# A setting of the file, or what stands in for it.
+# Prints the value of the setting $1, or $2 if it is absent or empty.
 setting() {
     value=$(sed -n "s/^$1=//p" "$settings" | tail -n 1)
     echo "${value:-$2}"
@@ -45,14 +47,16 @@ trap 'rm -rf "$dir"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Prints a command that changes something and runs it; `make plan` only prints it.
+# Prints a command that changes something, and runs it unless PLAN is set. Its output is in
+# $dir/said.
 change() {
     changed=yes
     echo "$ $*"
     [ -n "${PLAN:-}" ] || "$@" >"$dir/said"
 }
 
-# Whether AWS has something. Any refusal but "not found" ends the script in AWS's words.
+# Runs a command that asks AWS for something, and succeeds if AWS has it; the output is in
+# $dir/found. A refusal other than "not found" ends the script with AWS's words.
 has() {
     "$@" >"$dir/found" 2>"$dir/refusal" && return
     grep -q 'ResourceNotFound\|NoSuchEntity\|RepositoryNotFound' "$dir/refusal" && return 1
@@ -60,7 +64,8 @@ has() {
     exit 1
 }
 
-# Invokes a function with a file; its log's end and its answer. Fails when the function does.
+# Invokes function $1 with the event in file $2, and prints the end of its log and its answer.
+# Fails when the function fails.
 invoke() {
     echo "$ aws lambda invoke --function-name $1 --payload fileb://$2 $dir/answer.json"
     [ -z "${PLAN:-}" ] || return 0

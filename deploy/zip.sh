@@ -1,6 +1,6 @@
 #!/bin/sh
-# Packs an executable and a directory of migrations for `provided.al2023`: the same files make the
-# same zip, byte for byte. Arguments: executable, migrations, zip.
+# Packs an executable and a directory of migrations for `provided.al2023`. The same files make the
+# same zip, byte for byte. Arguments: the executable, the directory, the zip.
 set -eu
 executable=$1 migrations=$2
 mkdir -p "$(dirname "$3")"
@@ -11,7 +11,7 @@ cp "$executable" "$dir/bootstrap"
 cp -R "$migrations" "$dir/migrations"
 chmod -R u=rwX,go=rX "$dir"
 chmod 755 "$dir/bootstrap"
-# A zip's first day, in a zone that everybody has.
+# The earliest date that a zip can hold, in a time zone that every machine has.
 export TZ=UTC
 find "$dir" -exec touch -t 198001010000 {} +
 rm -f "$zip"

@@ -1,12 +1,13 @@
-//! The whole product on real parts: the real executable, `local`, a real Postgres, AWS's own
-//! emulator and command line, and a real image.
+//! The integration tests, on real parts: the executable, `local`, Postgres, AWS's own emulator and
+//! command line, and the image.
 //!
-//! One module for each thing that a person does with it; `support` starts and stops the parts.
+//! Each module tests one use of the product; `support` starts and stops the parts.
 
 #[path = "bench/statistics.rs"]
 mod statistics;
 mod support;
 
+mod architecture;
 mod arm64;
 mod aws_cli;
 mod browser;
@@ -27,9 +28,11 @@ mod invoke;
 mod lexer;
 mod load;
 mod migrate;
+mod own_pages;
 mod private_postgres;
 mod records;
 mod senders;
+mod settings;
 mod sign_in;
 mod troubleshooting;
 mod web;

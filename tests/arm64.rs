@@ -1,10 +1,10 @@
-//! The executable for arm64, which Lambda calls Graviton, run by `qemu-user`: the same answers.
+//! The executable for arm64 (Graviton on Lambda), run by `qemu-user`.
 
 use crate::emulator::get;
 use crate::support::{Database, Part, RuntimeApi, migrations, needs, script};
 use tempfile::TempDir;
 
-/// Starts it as a script, which is how `support` starts any program.
+/// Starts the executable under qemu, through a script: `support` starts a program without arguments.
 fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
     let (qemu, arm64) = (Part::Qemu.path(), Part::Arm64.path());
     let bootstrap = dir.path().join("bootstrap");
@@ -27,7 +27,7 @@ fn start(dir: &TempDir, database: &Database) -> RuntimeApi {
 }
 
 #[test]
-fn arm64s_executable_answers_an_event_and_reads_postgres() {
+fn the_arm64_executable_answers_an_event_and_reads_postgres() {
     needs!(Arm64, Qemu);
     let dir = tempfile::tempdir().expect("there is room");
     let database = Database::new();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::process::{Command, Output};
 
-/// Invokes; the CLI's own words and what it wrote to the output file.
+/// Invokes a function; returns the CLI's output and the reply that it wrote to a file.
 fn invoke(local: &Local, function: &str, event: &str) -> (Output, Value) {
     invoke_as("RequestResponse", local, function, event)
 }
@@ -16,7 +16,7 @@ fn invoke_as(kind: &str, local: &Local, function: &str, event: &str) -> (Output,
     let dir = tempfile::tempdir().expect("there is room");
     let (payload, reply) = (dir.path().join("event.json"), dir.path().join("reply.json"));
     fs::write(&payload, event).expect("there is room");
-    // By its interpreter: the script's first line cannot name one whose path has a space.
+    // Started through the interpreter: the script's `#!` line cannot name a path with a space.
     let python = Part::AwsCli.path();
     let output = Command::new(&python)
         .arg(python.with_file_name("aws"))
@@ -55,7 +55,7 @@ fn the_aws_cli_invokes_a_function_by_its_name() {
     assert!(lines[0].starts_with("START RequestId: "), "{log}");
     assert!(
         log.contains("\nINFO RequestId: "),
-        "the handler's own words: {log}"
+        "the log of the handler: {log}"
     );
     assert!(
         lines[lines.len() - 1].starts_with("REPORT RequestId: "),
@@ -64,7 +64,7 @@ fn the_aws_cli_invokes_a_function_by_its_name() {
 }
 
 #[test]
-fn the_aws_cli_sees_that_a_function_failed_and_why() {
+fn the_aws_cli_prints_that_a_function_failed_and_why() {
     needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);
@@ -76,7 +76,7 @@ fn the_aws_cli_sees_that_a_function_failed_and_why() {
 }
 
 #[test]
-fn the_aws_cli_is_told_when_there_is_no_such_function() {
+fn the_aws_cli_prints_that_a_function_does_not_exist() {
     needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);
@@ -93,7 +93,7 @@ fn the_aws_cli_is_told_when_there_is_no_such_function() {
 }
 
 #[test]
-fn the_aws_cli_invokes_without_waiting_and_without_running() {
+fn the_aws_cli_invokes_asynchronously_and_as_a_dry_run() {
     needs!(AwsCli);
     let database = Database::new();
     let local = Local::start(&database);

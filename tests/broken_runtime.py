@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A runtime that breaks the contract, in the way that the variable BROKEN_RUNTIME names."""
+"""A runtime that violates the contract of the Runtime API; BROKEN_RUNTIME selects how."""
 
 import http.client
 import json
@@ -21,14 +21,14 @@ def call(method, path, body=None, **headers):
 
 
 def take():
-    """The path for the answer to the next event, and the nonce that belongs into it."""
+    """Takes an event. Returns the path for its answer, and the invocation id as a header of the answer."""
     event = call("GET", RUNTIME + "/invocation/next")
     nonce = {"Lambda_Runtime_Invocation_Id": event.headers["Lambda-Runtime-Invocation-Id"]}
     return RUNTIME + "/invocation/" + event.headers["Lambda-Runtime-Aws-Request-Id"], nonce
 
 
 def break_rules():
-    """Answers with the statuses that it got for what is forbidden."""
+    """Sends forbidden requests and answers with the statuses that it got."""
     answer, nonce = take()
     right = {"Content_Type": "application/json", **nonce}
     statuses = [
@@ -42,13 +42,13 @@ def break_rules():
         call("POST", "/2020-01-01/extension/register", "{}", **right).status,
     ]
     call("POST", answer + "/response", json.dumps(statuses), **right)
-    # After the answer: a second one, and an error with nothing that belongs to one.
+    # After the answer: a second answer, and an error without the required headers and fields.
     call("POST", answer + "/response", "2", **right)
     call("POST", answer + "/error", "{}", Lambda_Runtime_Function_XRay_Error_Cause="not JSON")
 
 
 def answer_late():
-    """Answers when the platform has ended the environment, from a process that it cannot reach."""
+    """Answers after the platform has killed the environment, from a process in another session."""
     answer, nonce = take()
     environment = os.getpid()
     if os.fork():
@@ -62,7 +62,7 @@ def answer_late():
 
 
 def extend():
-    """Says what it got for registering an extension, which asks for its first event later."""
+    """Registers an extension and logs the answer."""
     registered = call("POST", "/2020-01-01/extension/register", "{}", Content_Type="application/json",
                       Lambda_Extension_Name="broken_runtime")
     print("registered with", registered.status, registered.headers["Lambda-Extension-Identifier"],
@@ -71,7 +71,7 @@ def extend():
 
 
 def start_badly():
-    """Ends, or hangs, at its first start, and serves at the second."""
+    """Exits or hangs at its first start, and serves an event at the second."""
     started = os.environ["STARTED"]
     if not os.path.exists(started):
         open(started, "w").close()

@@ -1,4 +1,4 @@
-"""Somebody at a real browser: what `tests/browser.rs` has Chromium do. Exits with 1 when it is not as it should be.
+"""Drives Chromium for `tests/browser.rs`. Exits with 1 when a page is not as expected.
 
 Usage: browser.py journey|looks URL LINK PICTURES [--no-javascript]
 LINK is a one-time link of an admin.
@@ -17,14 +17,14 @@ ORDERS = "/tables/public/orders"
 
 
 class Desk:
-    """A browser with its pages, whose complaints are errors."""
+    """A browser context with one page; an error in its console fails the test."""
 
     def __init__(self, browser, url, javascript, **look):
         self.context = browser.new_context(base_url=url, java_script_enabled=javascript, **look)
         self.context.set_default_timeout(15_000)
         self.page = self.context.new_page()
         self.complaints = []
-        # A form that Postgres refuses is answered with 422 or 409, which a browser mentions.
+        # A form that Postgres refuses is answered with 422 or 409, which Chromium logs as an error.
         self.page.on("console", lambda message: self.complain(message) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
@@ -156,7 +156,7 @@ def export(page):
 
 
 def script(browser, url):
-    """What is nicer with JavaScript."""
+    """Checks what works only with JavaScript: times in the user's zone, and the choices of a foreign key."""
     desk = Desk(browser, url, True, timezone_id="Pacific/Auckland", locale="en-GB")
     desk.sign_in()
     desk.page.goto(f"{ORDERS}/row/2")
@@ -182,7 +182,7 @@ PAGES = {
     "export": f"{ORDERS}/export",
     "orders_per_month": "/orders-per-month",
     "audit": "/audit",
-    "people": "/people",
+    "people": "/users",
     "password": "/password",
     "not_found": "/nowhere",
 }
@@ -194,7 +194,7 @@ LOOKS = {
 
 
 def looks(browser, url, link, pictures):
-    """Pictures of every page, which nothing may stick out of, and which axe finds no fault with."""
+    """Takes a screenshot of every page, and checks that it fits the window and that axe finds no fault."""
     first = Desk(browser, url, True)
     use_link(first.page, link)
     first.close()

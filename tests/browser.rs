@@ -1,5 +1,5 @@
-//! Chromium at the admin tool, driven by `tests/browser.py`: a day's work with and without
-//! JavaScript, every page as a picture in `target/pictures`, and what axe says of it.
+//! The admin tool in Chromium, driven by `tests/browser.py`: a day's work with and without JavaScript,
+//! and every page checked by axe, with a screenshot in `target/pictures`.
 
 use crate::support::{Database, Local, Part, needs, root, said};
 use serde_json::json;
@@ -11,7 +11,7 @@ fn drive(what: &str, more: &[&str]) {
     let local = Local::start(&database);
     let invoke = |event: serde_json::Value| {
         let answer = local.invoke("migrations", &event.to_string());
-        answer.expect("they are the project's own")
+        answer.expect("the project's migrations apply")
     };
     invoke(json!({"action": "migrate"}));
     invoke(json!({"action": "seed"}));
@@ -32,19 +32,19 @@ fn drive(what: &str, more: &[&str]) {
 }
 
 #[test]
-fn a_days_work_is_done_in_a_browser() {
+fn a_days_work_can_be_done_in_a_browser() {
     needs!(Chromium, Playwright);
     drive("journey", &[]);
 }
 
 #[test]
-fn a_days_work_is_done_without_javascript() {
+fn a_days_work_can_be_done_without_javascript() {
     needs!(Chromium, Playwright);
     drive("journey", &["--no-javascript"]);
 }
 
 #[test]
-fn every_page_is_in_reach_of_everybody_at_every_width() {
+fn every_page_is_accessible_at_every_width() {
     needs!(Chromium, Playwright);
     drive("looks", &[]);
 }

@@ -1,5 +1,5 @@
-//! The shipped executable under `cargo lambda watch`, whose Runtime API has a scheme, a path, and
-//! deadlines in 1970, and answers 204 while there is nothing to do.
+//! The shipped executable under `cargo lambda watch`. Its Runtime API has an address with a scheme and a
+//! path, sends deadlines in 1970, and answers 204 while there is no event.
 
 use crate::support::{
     Database, Part, Program, SECRET, bootstrap, free_port, migrations, needs, wait_for,
@@ -7,7 +7,7 @@ use crate::support::{
 use std::net::TcpStream;
 use std::process::Command;
 
-/// cargo-lambda with the one function that it knows in this mode, `_`.
+/// cargo-lambda with one function, which is called `_` in this mode, and the executable that serves it.
 struct Watch {
     port: u16,
     _watch: Program,
@@ -53,7 +53,7 @@ impl Watch {
             "http://127.0.0.1:{}/2015-03-31/functions/_/invocations",
             self.port
         );
-        // A function's error is a 500 here.
+        // cargo-lambda answers a function's error with 500.
         let request = ureq::post(url).config().http_status_as_error(false).build();
         let mut reply = request.send(event).expect("cargo-lambda answers");
         reply

@@ -1,8 +1,8 @@
-//! What a cold start does, counted and not timed: instructions, system calls, page faults, touched
+//! The cost of a cold start in counts, not in times: instructions, system calls, page faults, touched
 //! pages, threads and bytes, each with its budget in `cold_start/budget.txt`.
 //!
-//! A budget that is exceeded says where to look. `watch` runs a start under the tools that count,
-//! `before_next` shows what a start does not do, `order` keeps its functions together for the linker.
+//! A failure says where to look. `watch` runs a start under the tools that count, `before_next` checks
+//! what a start must not do, `order` writes the linker's list of symbols.
 
 mod before_next;
 mod order;
@@ -21,12 +21,12 @@ fn a_cold_start_stays_within_its_budget() {
     let executable = bootstrap();
     let budget = budget();
     let mut counted = BTreeMap::from([("bytes of the executable", size(&executable))]);
-    // The first starts of a file that was just written fault for what others find mapped.
+    // The first starts of a file that was just written have more page faults than later ones.
     let starts = (0..5).map(|_| processes(&executable));
     counted.extend(
         starts
             .min_by_key(|[_, (_, faults)]| *faults)
-            .expect("there are five"),
+            .expect("there were five starts"),
     );
     let instructions = |events| watch::instructions(&executable, events);
     counted.insert("instructions until /next", instructions(0));
@@ -53,18 +53,18 @@ fn a_cold_start_stays_within_its_budget() {
 }
 
 #[test]
-fn the_pages_of_the_bench_ask_what_ours_asks() {
+fn the_peers_of_the_benchmark_send_the_same_query_as_ours() {
     let statement = |path: &str, name: &str| {
         let text = fs::read_to_string(root().join(path)).expect("it is in the checkout");
         let begin = format!("const {name}: &str = ");
         let (_, rest) = text.split_once(&begin).expect("the statement is there");
         rest.split_once("\";").expect("it ends").0.to_string()
     };
-    let ours = statement("app/src/migrate/history.rs", "SELECT");
+    let ours = statement("crates/migrate/src/history.rs", "SELECT");
     assert_eq!(ours, statement("tests/bench/peers/page.rs", "APPLIED"));
 }
 
-/// By name: how many, and where to look when there are more.
+/// Returns the budget: by name, the allowed count, and where to look when there are more.
 fn budget() -> BTreeMap<&'static str, (u64, &'static str)> {
     let lines = BUDGET.lines().filter(|line| !line.starts_with('#'));
     let entry = |line: &'static str| {
@@ -76,7 +76,7 @@ fn budget() -> BTreeMap<&'static str, (u64, &'static str)> {
     lines.map(entry).collect()
 }
 
-/// The target whose counts are known; elsewhere they are only printed.
+/// Returns whether the budget is that of the executable's target. The counts of others are only printed.
 fn is_x86_64_musl(executable: &Path) -> bool {
     executable
         .to_string_lossy()
@@ -87,9 +87,9 @@ fn size(executable: &Path) -> u64 {
     fs::metadata(executable).expect("it is built").len()
 }
 
-/// What the kernel says of the process: threads at `/next`, page faults at the second.
+/// Returns the threads at the first `/next` and the page faults at the second, as the kernel counts them.
 fn processes(executable: &Path) -> [(&'static str, u64); 2] {
-    // Not through a script: its faults would be counted too.
+    // Started without a script, whose page faults would be counted too.
     let url = [
         ("DATABASE_URL", "postgres://nowhere/app"),
         ("APP_ENV", "lambda"),
@@ -97,11 +97,14 @@ fn processes(executable: &Path) -> [(&'static str, u64); 2] {
     ];
     let mut api = RuntimeApi::with(executable, "http", &url);
     let stat = format!("/proc/{}/stat", api.program().pid());
-    // Numbered as in proc_pid_stat(5).
+    // The fields are numbered as in proc_pid_stat(5).
     let field = |number: usize| -> u64 {
         let stat = fs::read_to_string(&stat).expect("it runs");
         let (_, fields) = stat.rsplit_once(") ").expect("the name is in parentheses");
-        let field = fields.split(' ').nth(number - 3).expect("there are 52");
+        let field = fields
+            .split(' ')
+            .nth(number - 3)
+            .expect("the file has 52 fields");
         field.parse().expect("it is a number")
     };
     api.expect_next();

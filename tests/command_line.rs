@@ -1,12 +1,16 @@
-//! The executable on a laptop: one event, its reply, its exit code.
+//! The executable on the command line: one event, its reply and its exit code; and `make user`, which
+//! writes such an event.
 
-use crate::support::{Database, MIGRATIONS, bootstrap, migrations};
+use crate::support::{Database, MIGRATIONS, bootstrap, migrations, root, run};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 fn command(database: &Database) -> Command {
-    let mut command = Command::new(bootstrap());
+    with_database(Command::new(bootstrap()), database)
+}
+
+fn with_database(mut command: Command, database: &Database) -> Command {
     command
         .env_remove("AWS_LAMBDA_RUNTIME_API")
         .env_remove("_HANDLER");
@@ -37,7 +41,7 @@ fn an_event_as_an_argument_is_handled_and_its_reply_printed() {
 }
 
 #[test]
-fn an_event_is_read_from_standard_input_when_it_is_not_given() {
+fn an_event_that_is_not_an_argument_is_read_from_standard_input() {
     let database = Database::new();
     let mut command = command(&database);
     command
@@ -72,7 +76,7 @@ fn a_failure_exits_with_1_and_prints_no_reply() {
 }
 
 #[test]
-fn without_arguments_or_with_help_it_says_how_it_is_used() {
+fn without_arguments_or_with_help_the_usage_is_printed() {
     let database = Database::new();
     for arguments in [&[][..], &["--help"], &["-h"]] {
         let (code, out, _) = finish(command(&database).args(arguments));
@@ -85,4 +89,25 @@ fn without_arguments_or_with_help_it_says_how_it_is_used() {
     let (code, _, err) = finish(command(&database).args(["migrate", "{}", "more"]));
     assert_eq!(code, Some(2));
     assert!(err.contains("there are too many"), "{err}");
+}
+
+#[test]
+fn make_user_adds_an_address_with_quotes_and_a_backslash_unchanged() {
+    let database = Database::new();
+    run(command(&database).args(["migrate", r#"{"action":"migrate"}"#]));
+    let invoke = format!("INVOKE='{}' migrate", bootstrap().display());
+    for email in ["o'neill@example.com", r#"a"b\c'$d`e`f#g@example.com"#] {
+        let mut make = with_database(Command::new("make"), &database);
+        // `make test` runs this test: its flags are not those of this `make`.
+        make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+        // With ON=aws nothing is built; INVOKE replaces the invocation on AWS.
+        make.args(["--silent", "user", "ROLE=viewer", "ON=aws", &invoke])
+            .arg(format!("EMAIL={email}"))
+            .current_dir(root());
+        run(&mut make);
+        let query = "SELECT count(*) FROM plain_lambda.users WHERE email = $1";
+        let row = database.client().query_one(query, &[&email]);
+        let count: i64 = row.expect("the table is readable").get(0);
+        assert_eq!(count, 1, "{email}");
+    }
 }

@@ -1,26 +1,26 @@
-//! The Runtime API's contract, row by row: what a runtime does on the wire, and how it ends.
+//! The contract of the Runtime API, row by row: a runtime's requests, and how the process ends.
 //!
-//! The names are the rows of `docs/conformance.md`. Judges any `bootstrap` that speaks the handler
-//! protocol written there: ours, or the one that `CANDIDATE` names. Knows nothing of its words and
-//! its log, except where ours are certain (`is_ours`).
+//! The tests' names are the rows of `docs/conformance.md`. Tests any `bootstrap` with the handler that the
+//! document describes: ours, or the one that `CANDIDATE` names. Compares messages and logs only for
+//! ours (`is_ours`).
 //!
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and AWS's own emulator.
 
 use crate::support::{RuntimeApi, USUAL, candidate, is_ours, wait_for};
 use serde_json::{Value, json};
 
-pub const ECHO: &str = r#"{"do":"echo"}"#;
-pub const FAIL: &str = r#"{"do":"fail"}"#;
-pub const TRACE: &str = r#"{"do":"trace"}"#;
-pub const OK: &str = r#"{"status":"OK"}"#;
+pub(crate) const ECHO: &str = r#"{"do":"echo"}"#;
+pub(crate) const FAIL: &str = r#"{"do":"fail"}"#;
+pub(crate) const TRACE: &str = r#"{"do":"trace"}"#;
+pub(crate) const OK: &str = r#"{"status":"OK"}"#;
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_CAUSE: &str = "lambda-runtime-function-xray-error-cause";
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 
-/// The most that the platform keeps of an X-Ray cause.
+/// The largest X-Ray cause that the platform keeps, in bytes.
 const LARGEST_CAUSE: usize = 64 * 1024;
-/// The most that it takes as a reply.
+/// The largest reply that the platform accepts, in bytes.
 const LARGEST_REPLY: usize = 6 * 1024 * 1024 + 100;
 
 fn api() -> RuntimeApi {
@@ -31,9 +31,9 @@ fn api_with(variables: &[(&str, &str)]) -> RuntimeApi {
     RuntimeApi::with(&candidate(), "test_handler", variables)
 }
 
-/// The process ends with a failure, and asks for nothing more; ours also says each of these.
+/// Checks that the process fails without another request, and that our own logs each of `says`.
 #[track_caller]
-pub fn check_ends(mut api: RuntimeApi, says: &[&str]) {
+pub(crate) fn check_ends(mut api: RuntimeApi, says: &[&str]) {
     let request = api.request_or_end();
     assert!(request.is_none(), "it goes on: {request:?}");
     let (status, log) = api.end();
@@ -47,15 +47,15 @@ pub fn check_ends(mut api: RuntimeApi, says: &[&str]) {
     }
 }
 
-/// The loop goes on: the next event is taken and answered.
+/// Checks that the loop goes on: the next event is taken and answered.
 #[track_caller]
-pub fn check_goes_on(mut api: RuntimeApi) {
+pub(crate) fn check_goes_on(mut api: RuntimeApi) {
     api.hand("still-alive", ECHO);
     api.expect_answer("still-alive", "response");
 }
 
-/// The invocation is neither answered nor asked for in vain: the process ends with a failure, or
-/// asks for another event. Ours does the one that is said.
+/// Checks that the invocation gets no answer: the process fails, or asks for another event. `ours`
+/// checks which of the two our own runtime does.
 #[track_caller]
 fn check_gives_up(mut api: RuntimeApi, ours: impl FnOnce(RuntimeApi)) {
     if is_ours() {
@@ -146,13 +146,14 @@ fn the_type_of_a_failure_is_one_that_the_platform_keeps() {
     }
 }
 
-/// Whether it matches `(Function|Runtime)\.[A-Z][a-zA-Z]+`; another is replaced by "Unknown".
+/// Returns whether an error type matches `(Function|Runtime)\.[A-Z][a-zA-Z]+`. The platform replaces any
+/// other by "Unknown".
 fn is_kept(error_type: &str) -> bool {
-    let (whose, what) = error_type.split_once('.').unwrap_or_default();
-    ["Function", "Runtime"].contains(&whose)
-        && what.len() > 1
-        && what.starts_with(|first: char| first.is_ascii_uppercase())
-        && what.chars().all(|letter| letter.is_ascii_alphabetic())
+    let (origin, name) = error_type.split_once('.').unwrap_or_default();
+    ["Function", "Runtime"].contains(&origin)
+        && name.len() > 1
+        && name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|letter| letter.is_ascii_alphabetic())
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn the_invocation_id_is_echoed_with_an_error() {
 }
 
 #[test]
-fn no_invocation_id_is_sent_where_none_came() {
+fn no_invocation_id_is_sent_when_the_event_had_none() {
     let mut api = api();
     api.hand_with("a", "Lambda-Runtime-Invocation-Id: n-1\r\n", ECHO);
     api.expect_answer("a", "response");
@@ -222,7 +223,7 @@ fn no_invocation_id_is_sent_where_none_came() {
 }
 
 #[test]
-fn headers_that_are_empty_are_as_good_as_absent() {
+fn an_event_with_empty_headers_is_served() {
     let mut api = api();
     let empty = "Lambda-Runtime-Deadline-Ms: 99999999999999\r\nLambda-Runtime-Trace-Id:\r\n\
         Lambda-Runtime-Client-Context:\r\nLambda-Runtime-Cognito-Identity:\r\n\
@@ -260,8 +261,8 @@ fn after_a_refused_error_the_loop_goes_on() {
     }
 }
 
-/// The answer is refused, and the next request is for another event: one invocation gets one
-/// answer, so never `/error`.
+/// Refuses an answer and checks that the next request is `/next`: one invocation gets one answer, so
+/// `/error` must not follow.
 #[track_caller]
 fn check_refused(event: &str, what: &str, status: u16) {
     let mut api = api();
@@ -337,7 +338,7 @@ fn a_reply_larger_than_lambda_takes_is_an_error_or_refused_and_the_loop_goes_on(
             api.reply(202, OK);
         }
         false => {
-            assert!(!is_ours(), "ours says it itself");
+            assert!(!is_ours(), "ours posts an error itself");
             assert!(answer.line.contains("/a/response "), "{}", answer.line);
             api.reply(413, r#"{"errorType":"RequestEntityTooLarge"}"#);
         }
@@ -346,11 +347,11 @@ fn a_reply_larger_than_lambda_takes_is_an_error_or_refused_and_the_loop_goes_on(
 }
 
 #[test]
-fn the_trace_variable_is_not_set_where_events_come_together() {
+fn the_trace_variable_is_not_set_with_concurrent_invocations() {
     let mut api = api_with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "2")]);
     api.expect_next();
     let mut poll = api.split_off();
-    // The other one, too: a connection of `poll` would be taken for it.
+    // Takes the second poll too, whose connection could otherwise be taken for one of `poll`.
     api.expect_next();
     poll.hand_over("a", USUAL, TRACE);
     let answer = poll.expect_answer("a", "response");
@@ -358,7 +359,7 @@ fn the_trace_variable_is_not_set_where_events_come_together() {
 }
 
 #[test]
-fn managed_instances_get_as_many_polls_as_they_ask_for() {
+fn managed_instances_get_one_poll_per_concurrent_invocation() {
     let mut api = api_with(&[("AWS_LAMBDA_MAX_CONCURRENCY", "4")]);
     let mut polls: Vec<RuntimeApi> = (0..4)
         .map(|_| {
@@ -366,7 +367,7 @@ fn managed_instances_get_as_many_polls_as_they_ask_for() {
             api.split_off()
         })
         .collect();
-    // The last is answered first, and the others still wait.
+    // Answers the last poll first, while the others wait.
     for (number, poll) in polls.iter_mut().enumerate().rev() {
         let id = format!("id-{number}");
         poll.hand_over(&id, USUAL, ECHO);
@@ -391,7 +392,7 @@ fn snap_start_waits_for_the_restore_before_it_asks_for_events() {
 fn a_refused_restore_ends_the_process() {
     let mut api = restoring();
     api.reply(403, "no snapshots");
-    // It may say first that its initialisation has failed.
+    // Another runtime may post `/init/error` first.
     if !is_ours()
         && let Some(error) = api.request_or_end()
     {
@@ -405,7 +406,7 @@ fn a_refused_restore_ends_the_process() {
     );
 }
 
-/// The candidate where a snapshot is taken, which has said that it may be taken now.
+/// Starts the candidate with SnapStart and waits for its `/restore/next`.
 #[track_caller]
 fn restoring() -> RuntimeApi {
     let mut api = api_with(&[("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")]);
@@ -449,7 +450,7 @@ fn an_answer_is_never_posted_twice() {
     api.request();
     api.close();
     check_gives_up(api, |api| {
-        check_ends(api, &["failed to post `", "/a/response`"])
+        check_ends(api, &["failed to post `", "/a/response`"]);
     });
 }
 
@@ -461,15 +462,15 @@ fn an_event_with_nothing_but_a_request_id_is_served() {
 }
 
 #[test]
-fn a_deadline_in_the_past_is_no_reason_to_fail() {
+fn an_event_with_a_deadline_in_the_past_is_served() {
     let mut api = api();
-    // cargo-lambda's is in 1970.
+    // cargo-lambda sends a deadline in 1970.
     api.hand_only("a", "Lambda-Runtime-Deadline-Ms: 600000\r\n", ECHO);
     api.expect_answer("a", "response");
 }
 
 #[test]
-fn a_header_may_come_twice() {
+fn an_event_with_a_repeated_header_is_served() {
     let mut api = api();
     let headers = "Lambda-Runtime-Trace-Id: Root=2\r\nX-Other: 1\r\nX-Other: 2\r\n";
     api.hand_with("a", headers, ECHO);
@@ -486,7 +487,7 @@ fn the_client_context_may_hold_any_text() {
 }
 
 #[test]
-fn a_failure_with_a_very_long_text_is_posted_all_the_same() {
+fn a_failure_with_a_very_long_text_is_posted() {
     let mut api = api();
     let event = json!({"do": "fail", "why": "制約違反🦀".repeat(2000)});
     api.hand("a", event.to_string());
@@ -500,7 +501,7 @@ fn a_failure_with_a_very_long_text_is_posted_all_the_same() {
 }
 
 #[test]
-fn an_event_that_is_no_json_is_an_error_and_the_loop_goes_on() {
+fn an_event_that_is_not_json_is_an_error_and_the_loop_goes_on() {
     let mut api = api();
     for event in [&b""[..], b"{", b"\xff\xfe", b"nul\0"] {
         api.hand("a", event);
@@ -544,7 +545,7 @@ fn an_event_that_is_cut_off_is_not_answered_as_if_it_were_whole() {
          Content-Length: 100\r\n\r\n{ECHO}"
     ));
     api.close();
-    // The API hands the same event over again, as AWS's does until it is answered.
+    // The API sends the same event again, as AWS's does until the event is answered.
     check_gives_up(api, |mut api| {
         api.hand("a", ECHO);
         api.expect_answer("a", "response");
@@ -563,12 +564,12 @@ fn an_event_without_a_request_id_is_given_up() {
         check_ends(
             api,
             &["ERROR failed to get the next invocation: it came without a request id"],
-        )
+        );
     });
 }
 
 #[test]
-fn an_api_that_is_gone_ends_the_process() {
+fn an_unreachable_api_ends_the_process() {
     let mut api = RuntimeApi::listen();
     api.start(&candidate(), "test_handler", "127.0.0.1:1", &[]);
     check_ends(api, &["failed to get the next invocation", "refused"]);
@@ -597,7 +598,7 @@ fn broken_http_ends_the_process() {
 }
 
 #[test]
-fn headers_without_end_and_without_sense_end_the_process() {
+fn too_many_or_too_long_headers_end_the_process() {
     check_ends_on(&format!(
         "HTTP/1.1 200 OK\r\n{}\r\n",
         "X-A: 1\r\n".repeat(200)
@@ -608,7 +609,8 @@ fn headers_without_end_and_without_sense_end_the_process() {
     ));
 }
 
-/// An API that answers everything with these bytes ends the process, and ours says it in one line.
+/// Checks that an API that answers every request with these bytes ends the process, and that ours logs
+/// one line.
 #[track_caller]
 fn check_ends_on(answer: &str) {
     let mut api = api();
@@ -623,7 +625,7 @@ fn check_ends_on(answer: &str) {
 }
 
 #[test]
-fn a_proxy_of_the_environment_is_not_asked() {
+fn the_proxy_variables_are_ignored() {
     check_goes_on(api_with(&[
         ("HTTP_PROXY", "http://127.0.0.1:1"),
         ("http_proxy", "http://127.0.0.1:1"),

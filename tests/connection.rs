@@ -1,4 +1,4 @@
-//! The connection to Postgres: refused, lost, encrypted.
+//! Connections to Postgres that are refused, lost, silent or encrypted.
 
 use crate::support::proxy::{self, Fault};
 use crate::support::{
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 const STATUS: &str = r#"{"action":"status"}"#;
 
-/// r2d2's own time-out is 30 s and ours 20; a refusal must not wait for either.
+/// The longest time for a refusal. It must not wait for r2d2's timeout of 30 s or ours of 20 s.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[track_caller]
@@ -44,7 +44,7 @@ fn check_fails_at_once(url: &str, says: &str) {
 }
 
 #[test]
-fn a_wrong_password_fails_at_once_with_postgress_own_words() {
+fn a_wrong_password_fails_at_once_with_postgress_message() {
     let url = Database::new().url();
     let (_, server) = url.split_once('@').expect("the URL has a password");
     let url = format!("postgres://postgres:wrong-password@{server}");
@@ -65,7 +65,7 @@ fn a_missing_database_fails_at_once() {
 }
 
 #[test]
-fn a_database_that_wakes_up_is_waited_for_with_a_line_for_each_attempt() {
+fn a_database_that_wakes_up_is_waited_for_and_each_attempt_is_logged() {
     let says = [
         ("XX000", "Couldn't connect to compute node"),
         ("57P03", "the database system is starting up"),
@@ -78,14 +78,14 @@ fn a_database_that_wakes_up_is_waited_for_with_a_line_for_each_attempt() {
             .start();
         local
             .invoke("migrations", STATUS)
-            .expect("it is awake in the end");
+            .expect("the fourth attempt connects");
         let waited = format!("waiting for Postgres: ERROR: {words}");
         assert_eq!(local.log().matches(&waited).count(), 3, "{}", local.log());
     }
 }
 
 #[test]
-fn what_does_not_pass_fails_at_once_with_what_to_do() {
+fn a_permanent_error_fails_at_once_with_a_remedy() {
     let check = |code, words, advice: &str| {
         let database = Database::new();
         let port = proxy::start(database.port(), Fault::Refuse(1.into(), code, words));
@@ -164,7 +164,7 @@ fn a_connection_that_went_mute_in_a_freeze_is_replaced_unseen() {
     local.expect_database();
     let environment = local.frozen();
     mute.store(true, Ordering::Relaxed);
-    // Only a connection that was idle for a second is asked.
+    // Only a connection that was idle for a second is checked before its use.
     let idle_since = Instant::now();
     wait_for("a second of idleness", || {
         (idle_since.elapsed() > Duration::from_millis(1100)).then_some(())
@@ -210,7 +210,7 @@ fn one_environment_keeps_one_connection() {
 }
 
 #[test]
-fn the_parts_name_the_database_with_the_environments_suffix() {
+fn db_name_gets_the_suffix_of_the_environment() {
     let database = Database::new();
     let url = database.url();
     let address = url.strip_prefix("postgres://").expect("it is a URL");
@@ -237,7 +237,7 @@ fn the_parts_name_the_database_with_the_environments_suffix() {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
         &[&wanted],
     );
-    assert_eq!(sessions.expect("it may look").get::<_, i64>(0), 1);
+    assert_eq!(sessions.expect("the administrator may").get::<_, i64>(0), 1);
     drop(local);
     admin
         .batch_execute(&format!("DROP DATABASE {stem}_test WITH (FORCE)"))
@@ -245,7 +245,7 @@ fn the_parts_name_the_database_with_the_environments_suffix() {
 }
 
 #[test]
-fn tls_is_verified_against_ones_own_root_and_nothing_less() {
+fn tls_is_verified_against_the_given_root_certificate() {
     let authority = secure(&Cluster::get().url("postgres"), &["localhost"]);
     let database = Database::new();
     let url = database.url().replace("127.0.0.1", "localhost")
@@ -261,7 +261,7 @@ fn tls_is_verified_against_ones_own_root_and_nothing_less() {
         .path()
         .to_str()
         .expect("temporary paths are UTF-8");
-    check(&url, own).expect("the certificate is its authority's and for this name");
+    check(&url, own).expect("the authority signed the certificate for this name");
     let refused = |url: &str, roots: &str, says: &str| {
         let error = check(url, roots).expect_err("it cannot be trusted");
         assert!(
@@ -281,7 +281,7 @@ fn tls_is_verified_against_ones_own_root_and_nothing_less() {
 }
 
 #[test]
-fn direct_tls_is_spoken_with_a_server_that_has_it() {
+fn direct_tls_connects_to_a_server_that_supports_it() {
     needs!(Postgres18);
     let folder = Part::Postgres18.path().join("bin");
     let path = std::env::var("PATH").unwrap_or_default();
@@ -304,7 +304,7 @@ fn direct_tls_is_spoken_with_a_server_that_has_it() {
 }
 
 #[test]
-fn direct_tls_asks_for_nothing_in_clear_and_names_postgres() {
+fn direct_tls_begins_with_a_handshake_that_names_the_protocol() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = listener.local_addr().expect("it is bound").port();
     let url = format!("postgres://u@localhost:{port}/d?sslnegotiation=direct");
@@ -315,14 +315,14 @@ fn direct_tls_asks_for_nothing_in_clear_and_names_postgres() {
     );
     let mut hello = vec![0; 4096];
     let (mut client, _) = listener.accept().expect("it connects");
-    let size = client.read(&mut hello).expect("it speaks first");
+    let size = client.read(&mut hello).expect("the client sends first");
     assert_eq!(hello[..2], [22, 3], "a TLS handshake");
     let name = b"postgresql";
     let named = hello[..size].windows(name.len()).any(|part| part == name);
     assert!(named, "the server refuses a handshake without its name");
 }
 
-/// Gives a server a certificate for these names; the authority that signed it, as a file.
+/// Gives a server a certificate for names; returns the certificate of the authority that signed it.
 fn secure(url: &str, names: &[&str]) -> tempfile::NamedTempFile {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -337,7 +337,7 @@ fn secure(url: &str, names: &[&str]) -> tempfile::NamedTempFile {
     let mut admin = connect();
     let dir: String = admin
         .query_one("SHOW data_directory", &[])
-        .expect("it may")
+        .expect("it is allowed")
         .get(0);
     let owner = fs::metadata(&dir).expect("the cluster is on this machine");
     for (file, text) in [
@@ -356,7 +356,10 @@ fn secure(url: &str, names: &[&str]) -> tempfile::NamedTempFile {
         .batch_execute("SELECT pg_reload_conf()")
         .expect("the administrator may");
     wait_for("Postgres to take TLS", || {
-        let on: String = connect().query_one("SHOW ssl", &[]).expect("it may").get(0);
+        let on: String = connect()
+            .query_one("SHOW ssl", &[])
+            .expect("it is allowed")
+            .get(0);
         (on == "on").then_some(())
     });
     let file = tempfile::NamedTempFile::new().expect("there is room");

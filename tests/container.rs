@@ -1,5 +1,5 @@
-//! The image with `local` in it, as an ordinary container: of docs/operate.md's own Dockerfile, and
-//! with as few rights as Lambda gives.
+//! The image with `local` as an ordinary container: built from the Dockerfile in docs/operate.md, and run
+//! with as few rights as on Lambda.
 
 use crate::image::{image, lambda};
 use crate::support::podman::podman;
@@ -29,7 +29,7 @@ fn the_image_serves_behind_local_as_an_ordinary_container() {
     let link = once(user)["link"].as_str().map(str::to_owned);
     let link = link.expect("it makes one");
 
-    // Any free port; the last one counts.
+    // Port 0 is any free port. The last `--public` counts.
     let mut server = Program::start(container(SERVER).args(["--public", "0.0.0.0:0"]));
     let url = server.first_line().replace("0.0.0.0", "127.0.0.1");
 
@@ -53,7 +53,7 @@ fn the_image_serves_behind_local_as_an_ordinary_container() {
     assert!(log.contains("GET / 403 for 203.0.113.7"), "{log}");
 }
 
-/// As the document says.
+/// Builds the image from the Dockerfile in docs/operate.md.
 fn build() {
     let document = fs::read_to_string(root().join("docs/operate.md")).expect("the checkout has it");
     let (_, rest) = document
@@ -67,7 +67,7 @@ fn build() {
     run_with(build.arg(context.path()), &dockerfile);
 }
 
-/// What a proxy would ask for a browser.
+/// Sends a request as a proxy would for a browser.
 #[track_caller]
 fn ask(url: &str, host: &str, path: &str, form: Option<&str>) -> Response<Body> {
     let agent: Agent = Agent::config_builder()

@@ -1,7 +1,7 @@
-//! What our own runtime does beside the contract: what it logs and says, what its handlers are told,
-//! how it ends in order.
+//! The behaviour of our own runtime beyond the contract: its logs and messages, the context of its
+//! handlers, its graceful shutdown.
 //!
-//! The contract itself, row by row, is `conformance`; these hold for no other runtime.
+//! `conformance` has the contract, for any runtime.
 
 use crate::conformance::{ECHO, OK, check_ends};
 use crate::support::{RuntimeApi, bootstrap, test_handler, wait_for};
@@ -71,12 +71,12 @@ fn the_whole_context_reaches_the_handler() {
 }
 
 #[test]
-fn what_is_missing_empty_or_nonsense_is_absent_for_the_handler() {
+fn missing_empty_and_invalid_headers_are_absent_for_the_handler() {
     let mut api = api();
     let empty = "Lambda-Runtime-Deadline-Ms:\r\nLambda-Runtime-Trace-Id:\r\n\
         Lambda-Runtime-Client-Context:\r\nLambda-Runtime-Cognito-Identity:\r\n\
         Lambda-Runtime-Aws-Tenant-Id:\r\nLambda-Runtime-Invoked-Function-Arn:\r\n";
-    // cargo-lambda's deadline is in 1970.
+    // The deadline of 600000 is cargo-lambda's, in 1970.
     for headers in [
         "",
         empty,
@@ -91,7 +91,7 @@ fn what_is_missing_empty_or_nonsense_is_absent_for_the_handler() {
 }
 
 #[test]
-fn of_a_repeated_header_the_first_counts_and_any_bytes_become_text() {
+fn the_first_of_repeated_headers_counts_and_invalid_utf_8_is_replaced() {
     let mut api = api();
     api.expect_next();
     api.send("HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: a\r\n");
@@ -105,7 +105,7 @@ fn of_a_repeated_header_the_first_counts_and_any_bytes_become_text() {
 }
 
 #[test]
-fn an_event_with_something_after_its_json_is_an_error() {
+fn an_event_with_text_after_its_json_is_an_error() {
     let mut api = api();
     api.hand("a", "{}{}");
     let error = api.expect_answer("a", "error").json();
@@ -120,7 +120,7 @@ fn a_stale_connection_is_replaced_once_for_next() {
     api.close();
     api.hand("b", ECHO);
     api.expect_answer("b", "response");
-    // Closed without an answer to a request that has arrived: asked again, on a new connection.
+    // A connection that is closed without an answer to `/next`: `/next` is sent again on a new connection.
     api.expect_next();
     api.close();
     api.expect_next();
@@ -156,7 +156,7 @@ fn a_wrong_setting_is_an_init_error_that_names_it() {
 }
 
 #[test]
-fn a_lost_poll_of_managed_instances_is_tried_again_and_then_ends_the_process() {
+fn a_lost_poll_of_managed_instances_is_repeated_and_then_ends_the_process() {
     let mut api = RuntimeApi::with(
         &test_handler(),
         "test_handler",
@@ -180,7 +180,7 @@ fn a_lost_poll_of_managed_instances_is_tried_again_and_then_ends_the_process() {
 }
 
 #[test]
-fn a_variable_of_the_platform_that_cannot_be_meant_is_an_init_error() {
+fn an_invalid_variable_of_the_platform_is_an_init_error() {
     for (name, value) in [
         ("AWS_LAMBDA_MAX_CONCURRENCY", "many"),
         ("AWS_LAMBDA_MAX_CONCURRENCY", "0"),
@@ -197,7 +197,7 @@ fn a_variable_of_the_platform_that_cannot_be_meant_is_an_init_error() {
 }
 
 #[test]
-fn sigterm_ends_a_registered_process_in_order() {
+fn sigterm_ends_a_registered_process_with_success() {
     let mut api = RuntimeApi::with(
         &test_handler(),
         "test_handler",

@@ -1,7 +1,7 @@
-//! The deploy scripts and targets with the real AWS CLI against moto; a function that they invoke is
-//! the real executable under `local`, with a real Postgres, and images go to a real registry.
+//! The deploy scripts and targets, with the real AWS CLI against moto. The functions that they invoke
+//! run under `local` with a real Postgres, and images are pushed to a real registry.
 //!
-//! What moto cannot show is said in docs/deploy.md. `AWS_CLI=/path/aws` tries another CLI.
+//! docs/deploy.md lists what moto cannot prove. `AWS_CLI=/path/aws` uses another CLI.
 
 mod account;
 mod watch;
@@ -17,7 +17,7 @@ use std::process::{Command, Output};
 use watch::Watch;
 
 #[test]
-fn a_zip_of_the_same_files_is_the_same() {
+fn the_same_files_make_the_same_zip() {
     needs!(Shipped, Zip);
     let dir = tempfile::tempdir().expect("there is room");
     let zip = |name: &str| {
@@ -26,7 +26,7 @@ fn a_zip_of_the_same_files_is_the_same() {
         fs::read(path).expect("it was made")
     };
     let first = zip("first.zip");
-    // A zip's times have steps of two seconds.
+    // Times in a zip have a resolution of two seconds, so that two zips made at once would not differ.
     run(Command::new("touch")
         .args(["-d", "2001-01-01"])
         .arg(migrations().join("seed.sql")));
@@ -89,7 +89,7 @@ fn a_function_goes_from_nothing_to_production_and_back() {
     migration("1_create_items.sql", "CREATE TABLE items (id int);");
     let account = Account::new(files.path());
     account.settings("MEMORY=256");
-    // A role is not known everywhere at once.
+    // AWS refuses a function whose role was just made, until the role is known everywhere.
     fs::write(account.path("new-role"), "").expect("there is room");
 
     let first = deployed(&account, files.path());
@@ -160,7 +160,7 @@ fn a_function_goes_from_nothing_to_production_and_back() {
 }
 
 #[test]
-fn settings_that_no_name_may_have_are_refused_before_anything_is_asked() {
+fn invalid_settings_are_refused_before_aws_is_called() {
     let files = tempfile::tempdir().expect("there is room");
     let settings = files.path().join("deploy.env");
     for (text, word) in [
@@ -238,13 +238,13 @@ fn deploy(account: &Account, migrations: &Path) -> Command {
     command
 }
 
-/// What it prints, when it succeeds.
+/// Deploys; returns the output.
 #[track_caller]
 fn deployed(account: &Account, migrations: &Path) -> String {
     run(&mut deploy(account, migrations))
 }
 
-/// What a command prints that has to fail.
+/// Runs a command that has to fail; returns its output.
 #[track_caller]
 fn refused(mut command: Command) -> String {
     let output: Output = command.output().expect("it starts");
@@ -252,7 +252,7 @@ fn refused(mut command: Command) -> String {
     said(&output)
 }
 
-/// The URL is open to everybody, and the role may write logs and do nothing else.
+/// Checks that the URL is public, and that the role may write logs and nothing else.
 fn check_rights(account: &Account) {
     let web = ["--function-name", "shop-web", "--qualifier", "live"];
     let policy = account.aws(&[&["lambda", "get-policy"][..], &web].concat());
@@ -270,7 +270,7 @@ fn check_rights(account: &Account) {
     );
 }
 
-/// Its own address is in it, and the secrets are whole.
+/// Checks that the function's environment has its own address and the complete secrets.
 fn check_environment(account: &Account, printed: &str) {
     let url = printed.lines().rfind(|line| line.starts_with("https://"));
     let function = ["--function-name", "shop-web", "--query", "Environment"];
@@ -296,7 +296,7 @@ fn is_at_aws(account: &Account, image: &str) -> bool {
     })
 }
 
-/// What AWS would get from the registry by this address answers, and holds no secret.
+/// Pulls the image by the address that AWS has, and checks that it answers and holds no secret.
 fn check_pulled(account: &Account, image: &str) {
     let empty_store = tempfile::tempdir().expect("there is room");
     let store = empty_store.path().display().to_string();

@@ -1,4 +1,4 @@
-//! What the doctor of the migrations function finds, through the real executable.
+//! The action `doctor` of the migrations function: its checks, run by the real executable.
 
 use crate::support::{Database, Local, SECRET};
 use serde_json::Value;

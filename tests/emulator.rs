@@ -1,10 +1,9 @@
-//! The shipped executable under AWS's own Runtime Interface Emulator: what `local` says is right
-//! has to be right there too.
+//! The shipped executable under AWS's own Runtime Interface Emulator, as a check on `local`.
 //!
-//! One invocation at a time: a second one at once makes the emulator panic.
+//! Sends one invocation at a time: a concurrent one makes the emulator panic.
 
 use crate::support::{
-    Database, MIGRATIONS, Part, Program, SECRET, bootstrap, free_port, migrations, needs,
+    BUILT_IN, Database, MIGRATIONS, Part, Program, SECRET, bootstrap, free_port, migrations, needs,
     test_handler, wait_for,
 };
 use serde_json::{Value, json};
@@ -13,14 +12,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// A running emulator with one function.
-pub struct Emulator {
+pub(crate) struct Emulator {
     program: Program,
     url: String,
 }
 
 impl Emulator {
-    /// Starts `command`, which runs the emulator with these arguments appended to its own.
-    pub fn start(command: &mut Command, arguments: &[&str]) -> Emulator {
+    /// Starts `command`, which runs the emulator, with its addresses and then `arguments` appended.
+    pub(crate) fn start(command: &mut Command, arguments: &[&str]) -> Emulator {
         let (api, front) = (free_port(), free_port());
         command.args(["--runtime-api-address", &format!("127.0.0.1:{api}")]);
         command.args([
@@ -35,12 +34,12 @@ impl Emulator {
         Emulator { program, url }
     }
 
-    /// Invokes its function; the emulator does not say whether it failed.
-    pub fn invoke(&self, event: &Value) -> Value {
+    /// Invokes the function; the reply does not tell whether the function failed.
+    pub(crate) fn invoke(&self, event: &Value) -> Value {
         self.send(&event.to_string())
     }
 
-    /// The same with any bytes.
+    /// Invokes the function with any text.
     fn send(&self, event: &str) -> Value {
         let mut response = ureq::post(&self.url).send(event).unwrap_or_else(|error| {
             panic!("{error}\n{}", self.program.log());
@@ -60,7 +59,7 @@ fn emulator(database: &Database, handler: &str) -> Emulator {
 fn emulator_of(bootstrap: &Path, database: &Database, handler: &str) -> Emulator {
     let bootstrap = bootstrap.to_str().expect("the checkout's path is UTF-8");
     let mut command = Command::new(Part::Emulator.path());
-    // It hands its whole environment down.
+    // The emulator passes its whole environment on to the function.
     command
         .env_clear()
         .env("DATABASE_URL", database.url())
@@ -69,8 +68,8 @@ fn emulator_of(bootstrap: &Path, database: &Database, handler: &str) -> Emulator
     Emulator::start(&mut command, &[bootstrap, handler])
 }
 
-/// A Function URL event, as short as the handler takes it.
-pub fn get(path: &str) -> Value {
+/// Returns the shortest Function URL event that the handler accepts.
+pub(crate) fn get(path: &str) -> Value {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     json!({
         "version": "2.0",
@@ -97,7 +96,7 @@ fn pages_and_errors_pass_through_awss_emulator() {
     let page = emulator.invoke(&get("/up?db"));
     assert_eq!(
         page["body"],
-        format!("{MIGRATIONS} migrations are pending\n")
+        format!("{} migrations are pending\n", MIGRATIONS + BUILT_IN)
     );
 }
 
@@ -115,7 +114,10 @@ fn migrations_pass_through_awss_emulator() {
     let again = emulator.invoke(&json!({"action": "migrate"}));
     assert_eq!(
         again,
-        json!({"status": "done", "applied": [], "pending": []})
+        json!({
+            "status": "done", "applied": [], "pending": [],
+            "built_in": {"applied": [], "pending": []},
+        })
     );
     let unknown = emulator.invoke(&json!({"action": "x"}));
     assert_eq!(unknown["errorType"], "Function.UnknownAction", "{unknown}");
@@ -188,7 +190,7 @@ fn replies_of_six_megabytes_pass_through_awss_emulator_and_larger_ones_are_an_er
 #[test]
 fn events_of_several_megabytes_pass_through_awss_emulator() {
     needs!(Emulator);
-    // It sends them chunked.
+    // The emulator sends large events chunked.
     let emulator = emulator_of(&test_handler(), &Database::new(), "test_handler");
     let text = "ü".repeat(2_500_000);
     let reply = emulator.invoke(&json!({"text": &text}));
@@ -220,6 +222,6 @@ fn the_context_passes_through_awss_emulator() {
             .is_some_and(|left| left > 1000)
     );
     assert!(context["function_arn"].is_string(), "{context}");
-    // It has no trace ids.
+    // The emulator sends no trace id.
     assert!(context["trace_id"].is_null(), "{context}");
 }

@@ -1,4 +1,4 @@
-//! Environments as Lambda has them: kept, frozen, killed, replaced.
+//! The execution environments of `local`: reused, frozen, killed and replaced as on Lambda.
 
 use crate::support::{
     Database, Local, Options, install, root, signal, state, test_handler, wait_for,
@@ -51,7 +51,7 @@ fn a_panic_is_reported_and_the_loop_continues() {
 }
 
 #[test]
-fn a_failure_is_reported_with_its_kind_its_words_and_its_causes() {
+fn a_failure_is_reported_with_its_kind_its_message_and_its_causes() {
     let database = Database::new();
     let error = local_with_test_handler(&database)
         .invoke("test_handler", r#"{"do":"fail"}"#)
@@ -152,7 +152,7 @@ fn an_environment_is_frozen_between_invocations() {
 }
 
 #[test]
-fn an_environment_that_nobody_needs_is_ended() {
+fn an_idle_environment_is_ended() {
     let database = Database::new();
     let local = Local::with(&database).args(["--idle", "1"]).start();
     assert_eq!(local.get("/up").0, 200);
@@ -268,7 +268,7 @@ fn an_extension_is_registered_as_on_lambda() {
 }
 
 #[test]
-fn a_failed_init_is_made_up_for_inside_the_invocation() {
+fn a_failed_init_is_repeated_inside_the_invocation() {
     let database = Database::new();
     for (way, status) in [
         ("exit", "error\tError Type: Runtime.ExitError"),
@@ -297,7 +297,7 @@ fn a_failed_init_is_made_up_for_inside_the_invocation() {
 }
 
 #[test]
-fn a_failed_init_keeps_its_place_until_the_second_one() {
+fn a_failed_init_counts_as_concurrency_until_it_is_repeated() {
     let database = Database::new();
     let local = Local::with(&database)
         .args(["--functions", "web=htttp", "--max-concurrency", "1"])
@@ -323,7 +323,7 @@ fn a_failed_init_keeps_its_place_until_the_second_one() {
 }
 
 #[test]
-fn the_log_of_an_invocation_is_its_own() {
+fn the_log_of_an_invocation_holds_no_line_of_another() {
     let database = Database::new();
     let local = Local::with(&database)
         .bootstrap(&test_handler())
@@ -353,7 +353,7 @@ fn the_log_of_an_invocation_is_its_own() {
 }
 
 #[test]
-fn a_handler_that_ends_in_order_is_asked_to_and_waited_for() {
+fn a_graceful_shutdown_gets_sigterm_and_is_waited_for() {
     let database = Database::new();
     let mut local = Local::with(&database)
         .args(["--env", "GRACEFUL_SHUTDOWN=true"])
@@ -385,7 +385,7 @@ fn a_rebuilt_executable_is_picked_up_by_the_next_request() {
 }
 
 #[test]
-fn a_reply_that_is_too_large_is_an_error_to_the_caller_and_no_violation() {
+fn a_reply_that_is_too_large_is_an_error_and_no_violation_of_the_contract() {
     let database = Database::new();
     let local = local_with_test_handler(&database);
     let event = json!({"do": "reply", "bytes": 7_000_000}).to_string();

@@ -1,5 +1,6 @@
-//! Histories of nine tools, with what is tricky in each, applied by psql and by us: both leave the
-//! same database, rows included. `histories/compare.sh` does the same with anybody's history.
+//! Histories in the formats of eight tools and in plain files, with the difficult cases of each. psql and
+//! the executable apply each history, and both databases have to be equal, with their rows.
+//! `histories/compare.sh` does the same with any other history.
 
 use crate::support::{Cluster, bootstrap, root, run};
 

@@ -1,9 +1,9 @@
-//! `make image`, and the image as Lambda runs it: read-only, as a stranger, without rights.
+//! `make image`, and the image as Lambda runs it: read-only, as another user, without capabilities.
 
 use crate::emulator::{Emulator, get};
 use crate::support::podman::{self, podman};
 use crate::support::{
-    Database, MIGRATIONS, Part, SECRET, bootstrap, needs, root, run, run_with, said,
+    BUILT_IN, Database, MIGRATIONS, Part, SECRET, bootstrap, needs, root, run, run_with, said,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -16,11 +16,11 @@ const SCRATCH: &str = "plain-lambda-test-scratch";
 const ANEW: &str = "plain-lambda-test-anew";
 const BASE: &str = "public.ecr.aws/lambda/provided:al2023";
 
-/// Lambda's `sbx_user1051`.
+/// The user and group of Lambda's `sbx_user1051`.
 const USER: &str = "993:990";
 
-/// Runs the image of a `podman` as Lambda does, with a database.
-pub fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Command {
+/// Returns a command that runs an image with `podman` as Lambda does, with a database.
+pub(crate) fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Command {
     let command = podman.args(["run", "--rm", "--interactive", "--network", "host"]);
     command.args([
         "--read-only",
@@ -38,8 +38,8 @@ pub fn lambda(mut podman: Command, database: &Database, more: &[&str]) -> Comman
     podman
 }
 
-/// Builds the image; once.
-pub fn image() -> &'static str {
+/// Builds the image once; returns its name.
+pub(crate) fn image() -> &'static str {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| build(IMAGE, BASE));
     IMAGE
@@ -59,7 +59,7 @@ fn make(image: &str, base: &str) -> Command {
     make
 }
 
-/// What `tar` says of the files and folders of an image.
+/// Pipes the files of an image to `tar`; returns its output.
 fn tar(image: &str, arguments: &[&str]) -> Vec<u8> {
     let id = run(&mut podman(&["create", image, "-"]));
     let id = id.trim();
@@ -76,7 +76,7 @@ fn tar(image: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// The paths of all files and folders of an image.
+/// Returns the paths of all files and directories of an image.
 fn files(image: &str) -> BTreeSet<String> {
     let listed = String::from_utf8(tar(image, &["-t"])).expect("paths are UTF-8");
     listed
@@ -167,7 +167,7 @@ fn the_same_sources_make_the_same_image() {
 }
 
 #[test]
-fn an_image_that_is_built_anew_is_the_same() {
+fn a_rebuild_without_a_cache_makes_the_same_image() {
     needs!(Podman, Shipped);
     run(make(ANEW, BASE).arg("ARGS=--no-cache"));
     let id = |image| {
@@ -185,21 +185,21 @@ fn the_image_answers_as_the_web_function() {
 }
 
 #[test]
-fn the_image_needs_no_base() {
+fn the_image_runs_without_a_base_image() {
     needs!(Podman, Shipped);
     build(SCRATCH, "scratch");
     check_answers(podman(&[]), SCRATCH);
 }
 
-/// Has an image of a `podman` handle one event as the web function, with a database.
-pub fn check_answers(podman: Command, image: &str) {
+/// Checks that an image handles one event as the web function, with a database.
+pub(crate) fn check_answers(podman: Command, image: &str) {
     let database = Database::new();
     let mut command = lambda(podman, &database, &[image]);
     let reply = run_with(&mut command, &get("/up?db").to_string());
     let reply: Value = serde_json::from_str(&reply).expect("the reply is JSON");
     assert_eq!(
         reply["body"],
-        format!("{MIGRATIONS} migrations are pending\n")
+        format!("{} migrations are pending\n", MIGRATIONS + BUILT_IN)
     );
 }
 

@@ -1,4 +1,4 @@
-//! What an invoker gets: events that no handler takes.
+//! Events that no handler accepts, and the errors that the invoker gets.
 
 use crate::support::{Database, Local};
 
@@ -33,7 +33,7 @@ fn an_unknown_action_is_refused_with_the_known_ones() {
 }
 
 #[test]
-fn the_wrong_functions_event_is_refused_with_the_right_function() {
+fn an_event_for_the_other_function_is_refused_with_that_functions_handler() {
     let database = Database::new();
     let local = Local::start(&database);
     let page = r#"{"version":"2.0","rawPath":"/","requestContext":{"http":{"method":"GET"}}}"#;
@@ -59,7 +59,7 @@ fn the_wrong_functions_event_is_refused_with_the_right_function() {
 }
 
 #[test]
-fn an_unknown_event_is_refused_with_what_is_accepted() {
+fn an_unknown_event_is_refused_with_the_accepted_ones() {
     let database = Database::new();
     let local = Local::start(&database);
     check_refused(
@@ -93,7 +93,7 @@ fn the_loop_goes_on_after_a_refused_event() {
 }
 
 #[test]
-fn an_event_that_is_no_json_reaches_no_function() {
+fn an_event_that_is_not_json_reaches_no_function() {
     let database = Database::new();
     let local = Local::start(&database);
     let url = format!("{}/2015-03-31/functions/web/invocations", local.url());

@@ -1,21 +1,17 @@
-//! The lexer of the migrations against psql and the server: both end each statement where it does,
-//! and the server does with each what it says of it.
-
-// The lexer is pure and private to `app`; its source is included rather than made public.
-#[path = "../app/src/migrate/sql.rs"]
-mod sql;
+//! The lexer of the migrations, compared with psql and the server: all three split a text into the same
+//! statements, and the server treats each statement as the lexer predicts.
 
 use crate::support::{Cluster, Database, said};
+use migrate::sql::{Control, Place, Statement, statements};
 use postgres::Client;
 use postgres::error::SqlState;
-use sql::{Control, Place, Statement, statements};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Stdio;
 use std::thread;
 use tempfile::NamedTempFile;
 
-/// Whole statements without their semicolons, of every form that decides where one ends.
+/// Statements without their semicolons, in every form that decides where a statement ends.
 const STATEMENTS: &[&str] = &[
     "select 1",
     "SELECT ';', \"a;b\", 'it''s;', '\\'",
@@ -53,10 +49,10 @@ const STATEMENTS: &[&str] = &[
     "explain (costs off) select ';'",
 ];
 
-/// psql reads line by line, and forgets in the second that the string has escapes.
+/// A string with escapes over two lines. psql reads line by line and forgets the `E` in the second one.
 const CONTINUED: &str = "select E'a' -- '\n '\\';' , E'', 'x'";
 
-/// What may stand between two statements, after the semicolon of the first.
+/// Texts that may stand between two statements, after the semicolon of the first.
 const BETWEEN: &[&str] = &[
     "",
     " ",
@@ -70,7 +66,7 @@ const BETWEEN: &[&str] = &[
     " ; ",
 ];
 
-/// Texts made of these statements and whatever lies between, with those: the same in every run.
+/// Returns random texts, each with the statements that it is made of; the same in every run.
 fn texts(count: usize) -> Vec<(String, Vec<&'static str>)> {
     let mut random: u64 = 42;
     let mut next = |below: usize| {
@@ -99,7 +95,7 @@ fn split(text: &str) -> Vec<Statement> {
     statements(text, 0..text.len()).expect("nothing is refused")
 }
 
-/// The statements' texts without their semicolons and what is before those.
+/// Returns the texts of the statements without their semicolons and the space before.
 fn bare(text: &str) -> Vec<String> {
     let bare = |statement: Statement| {
         let text = &text[statement.span];
@@ -113,7 +109,7 @@ fn bare(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_statement_is_one_to_the_server() {
+fn the_server_parses_each_statement_as_one() {
     let database = Database::new();
     let mut client = database.client();
     for (text, pieces) in texts(300) {
@@ -121,11 +117,11 @@ fn each_statement_is_one_to_the_server() {
         for statement in split(&text) {
             let place = Place::of(&text, statement.span.start);
             let sent = &text[statement.span.clone()];
-            // The one form that only psql takes.
+            // Only psql accepts a `;` before `)`.
             if sent.contains(";)") {
                 continue;
             }
-            // The message Parse takes exactly one statement.
+            // The protocol's message Parse accepts exactly one statement.
             let parsed = client.prepare(sent);
             let code = parsed.err().and_then(|error| error.code().cloned());
             assert_ne!(code, Some(SqlState::SYNTAX_ERROR), "{place} of {text}");
@@ -137,7 +133,10 @@ fn each_statement_is_one_to_the_server() {
 fn psql_sends_the_same_statements_and_data() {
     let database = Database::new();
     let create = "create table t (a text); create table u (a text, b text)";
-    database.client().batch_execute(create).expect("it may");
+    database
+        .client()
+        .batch_execute(create)
+        .expect("it is allowed");
     let all = texts(60).into_iter().map(|(text, _)| text);
     let mut texts: Vec<String> = all.filter(|text| !text.contains(CONTINUED)).collect();
     for text in [
@@ -163,7 +162,7 @@ fn psql_sends_the_same_statements_and_data() {
         let theirs: Vec<&String> = queries.iter().filter(|sent| !is_empty(sent)).collect();
         assert_eq!(ours.len(), theirs.len(), "{theirs:?} of {text}");
         for (ours, theirs) in ours.iter().zip(theirs) {
-            // And the comments around one.
+            // psql sends the comments around a statement, too.
             let ours = &text[ours.span.clone()];
             let around = theirs
                 .split_once(ours)
@@ -178,7 +177,7 @@ fn psql_sends_the_same_statements_and_data() {
             .into_iter()
             .filter_map(|found| found.data.map(|data| &text[data]))
             .collect();
-        // This psql sends the last line too.
+        // This version of psql sends the line `\.` too.
         let lines = data.split_inclusive('\n');
         let theirs: String = lines
             .filter(|line| !matches!(line.trim_end(), "\\."))
@@ -188,15 +187,15 @@ fn psql_sends_the_same_statements_and_data() {
 }
 
 #[test]
-fn what_only_psql_understands_is_refused_at_its_place() {
+fn a_meta_command_of_psql_is_refused_with_its_place() {
     let text = "select '\\i';\nselect 1 \\gexec\n";
-    let refusal = statements(text, 0..text.len()).expect_err("it is psql's");
+    let refusal = statements(text, 0..text.len()).expect_err("only psql has the command");
     assert_eq!(Place::of(text, refusal.at).to_string(), "2:10");
     assert!(refusal.reason.contains("\\gexec"), "{}", refusal.reason);
 }
 
 #[test]
-fn the_server_refuses_in_a_transaction_what_it_is_said_to_refuse() {
+fn the_lexer_and_the_server_agree_on_what_a_transaction_refuses() {
     let database = Database::new();
     let mut client = database.client();
     client
@@ -205,7 +204,7 @@ fn the_server_refuses_in_a_transaction_what_it_is_said_to_refuse() {
              create table p (a int) partition by range (a);
              create table q partition of p for values from (0) to (1)",
         )
-        .expect("it may");
+        .expect("it is allowed");
     for statements in [
         "vacuum t",
         "create database test_never",
@@ -261,7 +260,7 @@ fn the_server_refuses_in_a_transaction_what_it_is_said_to_refuse() {
 }
 
 #[test]
-fn the_server_is_in_a_transaction_when_it_is_said_to_be() {
+fn the_lexer_and_the_server_agree_on_when_a_transaction_ends() {
     let database = Database::new();
     let mut client = database.client();
     for statement in [
@@ -276,10 +275,12 @@ fn the_server_is_in_a_transaction_when_it_is_said_to_be() {
         "savepoint s",
         "prepare p as select 1",
     ] {
-        client.batch_execute("begin").expect("it may");
-        client.batch_execute(statement).expect("it is right");
+        client.batch_execute("begin").expect("it is allowed");
+        client
+            .batch_execute(statement)
+            .expect("the statement is valid");
         let is_in = client.batch_execute("savepoint probe").is_ok();
-        client.batch_execute("rollback").expect("it may");
+        client.batch_execute("rollback").expect("it is allowed");
         let said = !matches!(
             split(statement)[0].control(),
             Some(Control::Commit | Control::Rollback)
@@ -300,7 +301,7 @@ fn the_server_is_in_a_transaction_when_it_is_said_to_be() {
 }
 
 #[test]
-fn the_index_that_fails_is_in_the_catalogue_by_its_name() {
+fn a_failed_concurrent_index_has_the_name_that_the_lexer_reads() {
     let database = Database::new();
     let mut client = database.client();
     client
@@ -309,7 +310,7 @@ fn the_index_that_fails_is_in_the_catalogue_by_its_name() {
              create table t (a int); insert into t values (1), (1);
              insert into \"S s\".\"T\"\"t\" values (1), (1)",
         )
-        .expect("it may");
+        .expect("it is allowed");
     let long = format!(
         "create unique index concurrently {} on t (a)",
         "é".repeat(40)
@@ -333,24 +334,24 @@ fn the_index_that_fails_is_in_the_catalogue_by_its_name() {
                  where not i.indisvalid and c.relname = $1 and n.nspname = $2 and t.relname = $3",
                 &[&name, &schema, &index.table],
             )
-            .expect("the catalogue is readable");
+            .expect("the catalog is readable");
         assert_eq!(found.get::<_, i64>(0), 1, "{statement}");
     }
 }
 
-/// Runs statements in a transaction of their own, each alone; the first error's code.
+/// Runs statements one by one in a transaction; returns the code of the first error.
 fn in_a_transaction(client: &mut Client, statements: &str) -> Option<SqlState> {
-    client.batch_execute("begin").expect("it may");
+    client.batch_execute("begin").expect("it is allowed");
     let mut each = split(statements).into_iter();
     let code = each.find_map(|statement| {
         let run = client.batch_execute(&statements[statement.span]);
         run.err().and_then(|error| error.code().cloned())
     });
-    client.batch_execute("rollback").expect("it may");
+    client.batch_execute("rollback").expect("it is allowed");
     code
 }
 
-/// The queries and the data that psql sends to the server for a file.
+/// Returns the queries and the data that psql sends to the server for a file.
 fn sent_by_psql(database: &Database, text: &str) -> (Vec<String>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
     let port = listener.local_addr().expect("it is bound").port();
@@ -375,7 +376,7 @@ fn sent_by_psql(database: &Database, text: &str) -> (Vec<String>, String) {
     messages(&sent)
 }
 
-/// Joins a client to the server until the client ends; what it sent.
+/// Connects a client to the server until the client ends; returns the bytes that it sent.
 fn record(mut client: TcpStream, server: u16) -> Vec<u8> {
     let mut server = TcpStream::connect(("127.0.0.1", server)).expect("Postgres listens");
     let mut answers = server.try_clone().expect("there are descriptors");
@@ -392,7 +393,7 @@ fn record(mut client: TcpStream, server: u16) -> Vec<u8> {
     sent
 }
 
-/// The queries (`Q`) and the data (`d`) among the messages after the first, which has no type.
+/// Returns the queries (`Q`) and the data (`d`) among the messages. The first message has no type.
 fn messages(sent: &[u8]) -> (Vec<String>, String) {
     let length = |at: usize| {
         let bytes = sent[at..at + 4].try_into().expect("four bytes");

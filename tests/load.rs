@@ -1,4 +1,5 @@
-//! Many at once and many in a row: nothing is lost, answered twice, or left behind.
+//! Load: concurrent invocations, and many in a row. No reply is lost or sent twice, and no process and no
+//! memory is left.
 
 use crate::support::{Database, Local, RuntimeApi, resident_kb, state, test_handler, wait_for};
 use serde_json::{Value, json};
@@ -55,7 +56,7 @@ fn a_burst_is_answered_or_throttled_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn twenty_thousand_invocations_with_random_faults_lose_nothing_and_grow_nothing() {
+fn twenty_thousand_invocations_with_random_faults_lose_no_reply_and_leak_no_memory() {
     const CLIENTS: u64 = 4;
     const EACH: u64 = 5000;
     let database = Database::new();
@@ -83,17 +84,17 @@ fn twenty_thousand_invocations_with_random_faults_lose_nothing_and_grow_nothing(
     });
     let (early, late) = (early.into_inner(), resident_kb(local.pid()));
     println!("local's memory after a fifth: {early} kB, after all: {late} kB");
-    // may_minihttp's headers are leaked, some 400 bytes an invocation.
+    // may_minihttp leaks the headers, some 400 bytes per invocation.
     let leaked = (CLIENTS * EACH * 400 / 1000) as usize;
     assert!(late < early * 3 / 2 + leaked, "from {early} to {late} kB");
 }
 
-/// The same number for the same seed.
+/// Returns a random number below 500; the same for the same seed.
 fn chance(seed: u64, number: u64) -> u64 {
     BuildHasherDefault::<DefaultHasher>::default().hash_one((seed, number)) % 500
 }
 
-/// One invocation, with one fault in a hundred.
+/// Invokes once; about one invocation in a hundred has a fault.
 fn one(local: &Local, number: u64, chance: u64) {
     let fault = match chance {
         0 => "exit",
@@ -102,9 +103,9 @@ fn one(local: &Local, number: u64, chance: u64) {
         _ => "echo",
     };
     if chance == 3 {
-        // Whoever it serves gets an error, and only he.
+        // Only the invocation that the killed environment serves gets an error.
         if let Some(environment) = local.environments().first() {
-            // It may have ended by itself meanwhile.
+            // The environment may have ended meanwhile.
             let _ = Command::new("kill")
                 .args(["-s", "KILL", &environment.to_string()])
                 .output();

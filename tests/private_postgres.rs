@@ -1,4 +1,4 @@
-//! The private Postgres of `local`: kept, owned by one, and mended after a crash.
+//! The private Postgres of `local`: it keeps its rows, has one owner, and recovers after a crash.
 
 use crate::support::{Cluster, Program, local, root, signal, state};
 use postgres::{Client, NoTls};
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A directory of the test's own, gone after it.
+/// A directory for one test; removed when dropped.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -24,7 +24,7 @@ impl Drop for Dir {
 }
 
 fn start(dir: &Path) -> (Program, String) {
-    // Where Postgres has to be fetched, the run's own cluster does it, and once.
+    // If Postgres has to be downloaded, the cluster of the run does so, once.
     Cluster::get();
     let mut program = Program::start(
         Command::new(local())
@@ -35,24 +35,24 @@ fn start(dir: &Path) -> (Program, String) {
     (program, url)
 }
 
-/// The server's process, as it says itself.
+/// Returns a connection to the server and the server's process id, read from postmaster.pid.
 fn postmaster(url: &str) -> (Client, u32) {
     let mut client = Client::connect(url, NoTls).expect("it takes connections");
     let query = "SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1)";
-    let pid: String = client.query_one(query, &[]).expect("it may").get(0);
+    let pid: String = client.query_one(query, &[]).expect("it is allowed").get(0);
     (client, pid.parse().expect("it is a number"))
 }
 
 #[test]
-fn a_postgres_that_a_killed_local_left_is_stopped_and_its_rows_are_kept() {
+fn a_postgres_left_by_a_killed_local_is_stopped_and_its_rows_are_kept() {
     let dir = Dir::new("crash");
     let (mut first, url) = start(&dir.0);
     let (mut client, left) = postmaster(&url);
     client
         .batch_execute("CREATE TABLE kept ()")
-        .expect("it may");
-    // Nothing is written to the disk in order otherwise: `fsync` is off, and a crash is a crash.
-    client.batch_execute("CHECKPOINT").expect("it may");
+        .expect("it is allowed");
+    // With `fsync` off, only a checkpoint makes sure that the table survives the kill.
+    client.batch_execute("CHECKPOINT").expect("it is allowed");
     signal(first.pid(), "KILL");
     first.wait();
     assert!(!state(left).is_empty(), "it outlived its owner");

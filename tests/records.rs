@@ -1,4 +1,4 @@
-//! Any table's rows through the pages: found, shown, changed, refused in words, audited.
+//! The pages for the rows of any table: listing, showing, changing, errors, and the audit.
 
 mod edit;
 mod export;
@@ -9,7 +9,7 @@ mod types;
 
 use crate::support::{Answer, Database, Local, Person};
 
-/// A database, `local`, and an admin of the project's own tables.
+/// A database with the project's tables and rows, `local`, and a signed-in admin.
 struct Desk {
     database: Database,
     local: Local,
@@ -22,7 +22,7 @@ impl Desk {
         Desk::with("")
     }
 
-    /// The same, and more tables.
+    /// Runs SQL after `new`, such as to make further tables.
     #[track_caller]
     fn with(sql: &str) -> Desk {
         let database = Database::new();
@@ -43,7 +43,7 @@ impl Desk {
         done.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
     }
 
-    /// A statement's only value, as text.
+    /// Returns the only value of a statement, as text.
     #[track_caller]
     fn value(&self, sql: &str) -> String {
         let row = self.database.client().query_one(sql, &[]);
@@ -51,7 +51,7 @@ impl Desk {
             .get(0)
     }
 
-    /// A page that has to be there.
+    /// Gets a page with status 200.
     #[track_caller]
     fn page(&self, path: &str) -> String {
         let answer = self.admin.get(path);
@@ -59,7 +59,7 @@ impl Desk {
         answer.body
     }
 
-    /// Sends a row's form with its version.
+    /// Gets the form of a row and sends it with its version and these fields.
     #[track_caller]
     fn save(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let form = self.admin.get(path);
@@ -71,26 +71,24 @@ impl Desk {
     }
 }
 
-/// The rows of a list's page: the texts of their cells.
+/// Returns the rows of a list page, as the texts of their cells.
 fn rows(page: &str) -> Vec<Vec<String>> {
     let Some((_, table)) = page.split_once("<tbody>") else {
         return Vec::new();
     };
     let (table, _) = table.split_once("</tbody>").expect("it ends");
-    { table.split("<tr>").skip(1) }
-        .map(|row| {
-            let cells = row.split("<td").skip(1);
-            { cells }
-                .map(|cell| {
-                    let (_, inner) = cell.split_once('>').expect("it is a tag");
-                    text(inner.split("</td>").next().expect("it ends"))
-                })
-                .collect()
-        })
+    let rows = table.split("<tr>").skip(1);
+    rows.map(|row| row.split("<td").skip(1).map(cell).collect())
         .collect()
 }
 
-/// A piece of HTML without its tags.
+/// Returns the text of a cell, whose HTML begins after `<td`.
+fn cell(html: &str) -> String {
+    let (_, inner) = html.split_once('>').expect("it is a tag");
+    text(inner.split("</td>").next().expect("it ends"))
+}
+
+/// Returns a piece of HTML without its tags.
 fn text(html: &str) -> String {
     let mut text = String::new();
     let mut inside = false;
@@ -116,7 +114,7 @@ fn text(html: &str) -> String {
         .to_string()
 }
 
-/// Where a link with this `rel` leads, if there is one.
+/// Returns the target of the first link with a `rel`.
 fn link(page: &str, rel: &str) -> Option<String> {
     let (_, rest) = page.split_once(&format!("rel=\"{rel}\" href=\""))?;
     let href = rest.split('"').next()?;

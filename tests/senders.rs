@@ -1,5 +1,5 @@
-//! The four senders of requests, each by an event as AWS documents it, and each way in which
-//! Lamby 6.0.1 gets one wrong ("Lamby: defects" in the notes on Rails, by name).
+//! The four senders of requests, each with an event as AWS documents it; and the defects of Lamby 6.0.1
+//! with such events. A number in a test's name is that of Lamby's issue.
 
 use crate::support::{Database, Local, PASSWORD, SECRET, wait_for};
 use base64::Engine;
@@ -40,7 +40,7 @@ fn answer(local: &Local, event: &Value) -> Value {
         .expect("it is a request")
 }
 
-/// The event as the same sender sends a form: in base64, as API Gateway and Function URLs do.
+/// Returns the event of the same sender for a form, in base64 as API Gateway and Function URLs send it.
 fn with_form(mut event: Value, path: &str, form: &str) -> Value {
     match event["version"].as_str() {
         Some(_) => {
@@ -64,7 +64,7 @@ fn with_form(mut event: Value, path: &str, form: &str) -> Value {
     event
 }
 
-/// What the response sets, wherever its sender looks for it.
+/// Returns the cookies that a reply sets, in either of the formats.
 fn cookies(reply: &Value) -> Vec<&str> {
     let lists = [&reply["cookies"], &reply["multiValueHeaders"]["set-cookie"]];
     let cookies = lists.into_iter().filter_map(Value::as_array).flatten();
@@ -72,7 +72,7 @@ fn cookies(reply: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_page_of_each_sender_has_its_path_its_parameters_and_its_client() {
+fn the_path_the_parameters_and_the_client_of_each_sender_are_read() {
     let (_database, local) = started();
     for (sender, event) in SENDERS {
         let reply = answer(&local, &read(event));
@@ -90,7 +90,7 @@ fn a_page_of_each_sender_has_its_path_its_parameters_and_its_client() {
 }
 
 #[test]
-fn each_sender_can_sign_in_by_a_form_and_send_the_cookie_back() {
+fn a_form_signs_in_and_the_cookie_comes_back_with_each_sender() {
     let (_database, local) = started();
     for (sender, event) in SENDERS {
         let form = format!(
@@ -135,17 +135,17 @@ fn each_sender_can_sign_in_by_a_form_and_send_the_cookie_back() {
 }
 
 #[test]
-fn lamby_71_bytes_go_in_base64_whatever_their_type_says() {
+fn lamby_71_bytes_are_sent_in_base64_whatever_their_content_type() {
     let (_database, local) = started();
     let page = answer(&local, &read(FUNCTION_URL));
     let style = page["body"]
         .as_str()
-        .and_then(|body| body.split("href=\"/style").nth(1));
+        .and_then(|body| body.split("href=\"/static/style").nth(1));
     let style = style
         .and_then(|rest| rest.split('"').next())
         .expect("it has one");
     let mut event = read(FUNCTION_URL);
-    event["rawPath"] = format!("/style{style}").into();
+    event["rawPath"] = format!("/static/style{style}").into();
     event["headers"]["accept-encoding"] = "gzip, deflate, br".into();
     let reply = answer(&local, &event);
     assert_eq!(reply["headers"]["content-encoding"], "gzip");
@@ -199,7 +199,7 @@ fn lamby_128_a_stage_is_not_the_beginning_of_a_path() {
 }
 
 #[test]
-fn lamby_a_forwarded_host_of_the_clients_own_is_not_believed() {
+fn lamby_a_forwarded_host_that_the_client_sends_is_ignored() {
     let (_database, local) = started();
     let mut event = read(FUNCTION_URL);
     event["headers"]["x-forwarded-host"] = "localhost".into();
@@ -208,7 +208,7 @@ fn lamby_a_forwarded_host_of_the_clients_own_is_not_believed() {
 }
 
 #[test]
-fn lamby_an_event_that_is_no_request_fails_instead_of_succeeding_with_junk() {
+fn lamby_an_event_that_is_not_a_request_is_an_error() {
     let (_database, local) = started();
     for event in [
         json!({"action": "migrate"}),
@@ -218,7 +218,7 @@ fn lamby_an_event_that_is_no_request_fails_instead_of_succeeding_with_junk() {
     ] {
         let error = local
             .invoke("web", &event.to_string())
-            .expect_err("it is none");
+            .expect_err("it is not a request");
         assert_eq!(error["errorType"], "Function.UnknownEvent", "{event}");
     }
 }
@@ -235,7 +235,7 @@ fn lamby_a_debug_parameter_shows_nothing_of_the_event_or_the_environment() {
 }
 
 #[test]
-fn a_body_that_is_no_base64_and_a_cookie_that_is_none_are_answered() {
+fn an_invalid_body_is_a_400_and_an_invalid_cookie_is_ignored() {
     let (_database, local) = started();
     for (sender, event) in SENDERS {
         let mut event = with_form(read(event), "/sign-in", "");

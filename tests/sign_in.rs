@@ -1,4 +1,4 @@
-//! Who gets in, and who does not: sessions, passwords, links, roles.
+//! Sessions, passwords, one-time links and roles.
 
 use crate::support::{
     Database, Local, MIGRATIONS, PASSWORD, Person, RuntimeApi, SECRET, bootstrap, wait_for,
@@ -6,8 +6,8 @@ use crate::support::{
 use serde_json::json;
 use std::thread;
 
-/// A page of every kind that is behind the gate.
-const GATED: [&str; 14] = [
+/// A page of every kind that needs a session.
+const PRIVATE: [&str; 14] = [
     "/",
     "/tables",
     "/tables/public/orders",
@@ -18,7 +18,7 @@ const GATED: [&str; 14] = [
     "/tables/public/orders/delete/1",
     "/orders-per-month",
     "/audit",
-    "/people",
+    "/users",
     "/password",
     "/nowhere",
     "//evil.example",
@@ -38,23 +38,23 @@ fn sign_in(person: &Person, email: &str, password: &str, to: &str) -> (u16, Stri
     (answer.status, location, answer.body)
 }
 
-/// A one-time link's path.
+/// Makes a one-time link for a user; returns its path.
 #[track_caller]
 fn link(local: &Local, email: &str, role: &str) -> String {
     let event = json!({"action": "user", "email": email, "role": role});
     let answer = local.invoke("migrations", &event.to_string());
-    let answer = answer.expect("it is a person");
+    let answer = answer.expect("the address and the role are valid");
     let link = answer["link"].as_str().expect("local knows its address");
     let (_, token) = link.split_once("/sign-in/").expect("it is a link");
     format!("/sign-in/{token}")
 }
 
 #[test]
-fn nobody_sees_a_page_without_a_session() {
+fn no_page_is_shown_without_a_session() {
     let (_database, local) = started();
     local.workshop();
     let visitor = local.visitor();
-    for path in GATED {
+    for path in PRIVATE {
         let answer = visitor.get(path);
         assert!(answer.leads_to().starts_with("/sign-in"), "{path}");
         assert_eq!(answer.body, "", "{path}");
@@ -73,7 +73,7 @@ fn nobody_sees_a_page_without_a_session() {
 }
 
 #[test]
-fn a_link_lets_somebody_choose_a_password_once() {
+fn a_one_time_link_sets_a_password_once() {
     let (database, local) = started();
     local.workshop();
     let path = link(&local, "ada@example.com", "viewer");
@@ -106,7 +106,7 @@ fn a_link_lets_somebody_choose_a_password_once() {
     database
         .client()
         .batch_execute("UPDATE plain_lambda.sign_in_links SET expires_at = now()")
-        .expect("it may");
+        .expect("it is allowed");
     assert_eq!(local.visitor().get(&newer).status, 404, "its hour is over");
     assert_eq!(
         local
@@ -118,7 +118,7 @@ fn a_link_lets_somebody_choose_a_password_once() {
 }
 
 #[test]
-fn a_password_signs_in_and_leads_back_to_where_one_was_going() {
+fn signing_in_leads_back_to_the_page_that_was_asked_for() {
     let (_database, local) = started();
     local.workshop();
     let (email, to) = ("admin@example.com", "/tables/public/orders?q=gift%20wrap");
@@ -144,7 +144,7 @@ fn a_password_signs_in_and_leads_back_to_where_one_was_going() {
 }
 
 #[test]
-fn an_unknown_address_is_answered_as_a_wrong_password_is() {
+fn an_unknown_address_and_a_wrong_password_get_the_same_answer() {
     let (_database, local) = started();
     local.workshop();
     let visitor = local.visitor();
@@ -165,13 +165,13 @@ fn an_unknown_address_is_answered_as_a_wrong_password_is() {
             "migrations",
             r#"{"action":"user","email":"new@example.com","role":"viewer"}"#,
         )
-        .expect("it is a person");
+        .expect("the address and the role are valid");
     let without = sign_in(&visitor, "new@example.com", "", "/");
     assert_eq!(without.0, 422, "nobody has the empty password");
 }
 
 #[test]
-fn who_guesses_has_to_wait_and_others_do_not() {
+fn an_address_with_wrong_passwords_has_to_wait_and_others_do_not() {
     let (database, local) = started();
     local.workshop();
     local.sign_in("viewer");
@@ -199,41 +199,37 @@ fn who_guesses_has_to_wait_and_others_do_not() {
     database
         .client()
         .batch_execute("UPDATE plain_lambda.sign_in_failures SET at = at - interval '1 minute'")
-        .expect("it may");
+        .expect("it is allowed");
     assert_eq!(sign_in(&visitor, "admin@example.com", PASSWORD, "/").0, 303);
     let left = database
         .client()
         .query_one("SELECT count(*) FROM plain_lambda.sign_in_failures", &[]);
     assert_eq!(
-        left.expect("it may").get::<_, i64>(0),
+        left.expect("it is allowed").get::<_, i64>(0),
         0,
-        "who is right is not slowed"
+        "a right password clears the failures"
     );
 }
 
 #[test]
-fn many_guesses_at_once_count_as_many() {
+fn wrong_passwords_sent_at_once_are_all_counted() {
     let (_database, local) = started();
     local.workshop();
     let tried: Vec<u16> = thread::scope(|scope| {
-        let guesses: Vec<_> = (0..12)
-            .map(|_| {
-                let visitor = local.visitor();
-                scope.spawn(move || {
-                    sign_in(&visitor, "admin@example.com", "a wrong password", "/").0
-                })
-            })
-            .collect();
-        { guesses.into_iter() }
+        let guesses = [(); 12].map(|()| {
+            let visitor = local.visitor();
+            scope.spawn(move || sign_in(&visitor, "admin@example.com", "a wrong password", "/").0)
+        });
+        guesses
             .map(|guess| guess.join().expect("it is answered"))
-            .collect()
+            .to_vec()
     });
     let judged = tried.iter().filter(|status| **status == 422).count();
     assert_eq!(judged, 5, "{tried:?}");
 }
 
 #[test]
-fn a_cookie_that_was_tampered_with_is_no_session() {
+fn a_cookie_that_was_tampered_with_is_refused() {
     let (_database, local) = started();
     let admin = local.workshop();
     let cookie = admin.cookie();
@@ -242,7 +238,7 @@ fn a_cookie_that_was_tampered_with_is_no_session() {
         let mut changed = cookie.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).expect("it is ASCII");
-        // The last character has bits that no byte needs.
+        // Some bits of the last base64 character are not decoded, so changing it may change nothing.
         if at < cookie.len() - 1 {
             admin.set_cookie(&changed);
             assert_eq!(admin.get("/").status, 303, "character {at}");
@@ -268,7 +264,7 @@ fn a_cookie_that_was_tampered_with_is_no_session() {
 }
 
 #[test]
-fn a_cookie_is_good_under_its_own_secret_and_those_before_it() {
+fn a_cookie_is_valid_with_the_secret_that_made_it_and_after_a_rotation() {
     let database = Database::new();
     let start = |variables: &[(&str, &str)]| {
         let mut local = Local::with(&database).env("APP_ENV", "production");
@@ -293,7 +289,7 @@ fn a_cookie_is_good_under_its_own_secret_and_those_before_it() {
 }
 
 impl Local {
-    /// The first page's status, and the cookie that comes with it.
+    /// Gets `/` with a cookie; returns the status and the cookie afterwards.
     #[track_caller]
     fn visitor_with(&self, cookie: &str) -> (u16, String) {
         let visitor = self.visitor();
@@ -303,7 +299,7 @@ impl Local {
 }
 
 #[test]
-fn a_sessions_cookie_is_out_of_reach_of_scripts_and_plain_http() {
+fn a_session_cookie_is_http_only_and_secure() {
     let database = Database::new();
     let local = Local::with(&database)
         .env("APP_ENV", "lambda")
@@ -321,7 +317,7 @@ fn a_sessions_cookie_is_out_of_reach_of_scripts_and_plain_http() {
 }
 
 #[test]
-fn signing_out_everywhere_ends_a_copied_cookie_and_signing_in_anew_works() {
+fn signing_out_everywhere_ends_a_copied_cookie_and_signing_in_again_works() {
     let (_database, local) = started();
     let admin = local.workshop();
     let copied = admin.cookie();
@@ -336,7 +332,7 @@ fn signing_out_everywhere_ends_a_copied_cookie_and_signing_in_anew_works() {
 }
 
 #[test]
-fn a_new_password_wants_the_old_one_and_ends_other_sessions() {
+fn changing_the_password_needs_the_old_one_and_ends_other_sessions() {
     let (_database, local) = started();
     let admin = local.workshop();
     let other = admin.cookie();
@@ -374,7 +370,7 @@ fn a_new_password_wants_the_old_one_and_ends_other_sessions() {
 }
 
 #[test]
-fn a_role_opens_its_own_pages_and_no_others() {
+fn each_role_opens_its_own_pages_only() {
     let (_database, local) = started();
     local.workshop();
     let (viewer, editor) = (local.sign_in("viewer"), local.sign_in("editor"));
@@ -402,23 +398,23 @@ fn a_role_opens_its_own_pages_and_no_others() {
         "{row}"
     );
     for person in [&viewer, &editor] {
-        assert_eq!(person.get("/people").status, 403);
+        assert_eq!(person.get("/users").status, 403);
         let role = [("action", "role"), ("role", "admin")];
         for id in ["1", "2", "3"] {
-            assert_eq!(person.post(&format!("/people/{id}"), &role).status, 403);
+            assert_eq!(person.post(&format!("/users/{id}"), &role).status, 403);
         }
         let add = [("email", "me@example.com"), ("role", "admin")];
-        assert_eq!(person.post("/people", &add).status, 403);
-        assert!(!person.get("/").body.contains("href=\"/people\""));
+        assert_eq!(person.post("/users", &add).status, 403);
+        assert!(!person.get("/").body.contains("href=\"/users\""));
     }
 }
 
 #[test]
-fn an_admin_adds_changes_and_removes_people() {
+fn an_admin_adds_changes_and_removes_users() {
     let (_database, local) = started();
     let admin = local.workshop();
     let added = admin.post(
-        "/people",
+        "/users",
         &[("email", "new@example.com"), ("role", "viewer")],
     );
     assert_eq!(added.status, 200);
@@ -429,7 +425,7 @@ fn an_admin_adds_changes_and_removes_people() {
         .expect("it shows the link");
     let token = rest.split('<').next().expect("it ends");
     assert!(
-        !admin.get("/people").body.contains(token),
+        !admin.get("/users").body.contains(token),
         "it is shown once"
     );
     let person = local.visitor();
@@ -441,28 +437,28 @@ fn an_admin_adds_changes_and_removes_people() {
         ("no address", "viewer"),
         ("b@c", "root"),
     ] {
-        let refused = admin.post("/people", &[("email", email), ("role", role)]);
+        let refused = admin.post("/users", &[("email", email), ("role", role)]);
         assert_eq!(refused.status, 422, "{email}");
     }
     assert_eq!(person.get("/tables/public/orders/new").status, 403);
-    let changed = admin.post("/people/2", &[("action", "role"), ("role", "editor")]);
-    assert_eq!(changed.leads_to(), "/people");
+    let changed = admin.post("/users/2", &[("action", "role"), ("role", "editor")]);
+    assert_eq!(changed.leads_to(), "/users");
     assert_eq!(
         person.get("/tables/public/orders/new").status,
         200,
         "at once"
     );
-    admin.post("/people/2", &[("action", "sign-out")]);
+    admin.post("/users/2", &[("action", "sign-out")]);
     assert_eq!(person.get("/").status, 303);
     assert_eq!(sign_in(&person, "new@example.com", PASSWORD, "/").0, 303);
-    admin.post("/people/2", &[("action", "remove")]);
+    admin.post("/users/2", &[("action", "remove")]);
     assert_eq!(person.get("/").status, 303);
     assert_eq!(sign_in(&person, "new@example.com", PASSWORD, "/").0, 422);
-    for path in ["/people/2", "/people/x", "/people/1%20OR%201=1"] {
+    for path in ["/users/2", "/users/x", "/users/1%20OR%201=1"] {
         let gone = admin.post(path, &[("action", "remove")]);
         assert_eq!(gone.status, 404, "{path}");
     }
-    assert_eq!(admin.post("/people/1", &[("action", "x")]).status, 400);
+    assert_eq!(admin.post("/users/1", &[("action", "x")]).status, 400);
 }
 
 #[test]
@@ -473,79 +469,85 @@ fn the_last_admin_stays_even_when_two_remove_each_other_at_once() {
         &[("action", "remove")][..],
         &[("action", "role"), ("role", "viewer")],
     ] {
-        let refused = admin.post("/people/1", fields);
+        let refused = admin.post("/users/1", fields);
         assert_eq!(refused.status, 422);
         assert!(refused.body.contains("only admin"), "{}", refused.body);
     }
     let demoted = json!({"action": "user", "email": "admin@example.com", "role": "viewer"});
     let refused = local
         .invoke("migrations", &demoted.to_string())
-        .expect_err("it is the last");
+        .expect_err("it is the last admin");
     assert_eq!(refused["errorType"], "Function.LastAdmin");
     let path = link(&local, "second@example.com", "admin");
     let second = local.visitor();
     second.post(&path, &[("new", PASSWORD)]);
     thread::scope(|scope| {
         let removal = [("action", "remove")];
-        scope.spawn(move || admin.post("/people/2", &removal));
-        scope.spawn(move || second.post("/people/1", &removal));
+        scope.spawn(move || admin.post("/users/2", &removal));
+        scope.spawn(move || second.post("/users/1", &removal));
     });
     let left = database.client().query_one(
         "SELECT count(*) FROM plain_lambda.users WHERE role = 'admin'",
         &[],
     );
-    assert!(left.expect("it may").get::<_, i64>(0) >= 1);
+    assert!(left.expect("it is allowed").get::<_, i64>(0) >= 1);
 }
 
 #[test]
-fn two_admins_cannot_remove_each_other_whatever_the_databases_isolation_is() {
+fn two_admins_cannot_remove_each_other_at_any_isolation_level() {
     let (database, local) = started();
     local.workshop();
     let isolated = format!(
         "ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'",
         database.name()
     );
-    database.client().batch_execute(&isolated).expect("it may");
+    database
+        .client()
+        .batch_execute(&isolated)
+        .expect("it is allowed");
     let local = Local::start(&database);
-    let admins: Vec<Person> = { ["one@example.com", "two@example.com"].iter() }
-        .map(|email| {
-            let person = local.visitor();
-            person.post(&link(&local, email, "admin"), &[("new", PASSWORD)]);
-            person
-        })
-        .collect();
+    let admins: [Person; 2] = ["one@example.com", "two@example.com"].map(|email| {
+        let person = local.visitor();
+        person.post(&link(&local, email, "admin"), &[("new", PASSWORD)]);
+        person
+    });
     let mut other = database.client();
     other
         .batch_execute(
             "DELETE FROM plain_lambda.users WHERE email = 'admin@example.com';
              BEGIN; LOCK TABLE plain_lambda.users IN SHARE ROW EXCLUSIVE MODE;",
         )
-        .expect("it may");
+        .expect("it is allowed");
     let statuses: Vec<u16> = thread::scope(|scope| {
-        let removals: Vec<_> = { admins.iter().zip(["/people/3", "/people/2"]) }
-            .map(|(admin, path)| {
-                scope.spawn(move || admin.post(path, &[("action", "remove")]).status)
-            })
-            .collect();
-        // Both have read, and both wait for the lock.
+        let [one, two] = &admins;
+        let removals = [(one, "/users/3"), (two, "/users/2")].map(|(admin, path)| {
+            scope.spawn(move || admin.post(path, &[("action", "remove")]).status)
+        });
+        // Both removals have read the users, and wait for the lock.
         wait_for("both removals to wait", || {
             let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                            AND datname = current_database()";
-            let count = database.client().query_one(waiting, &[]).expect("it may");
+            let count = database
+                .client()
+                .query_one(waiting, &[])
+                .expect("it is allowed");
             (count.get::<_, i64>(0) == 2).then_some(())
         });
-        other.batch_execute("COMMIT").expect("it may");
-        { removals.into_iter() }
+        other.batch_execute("COMMIT").expect("it is allowed");
+        removals
             .map(|removal| removal.join().expect("it is answered"))
-            .collect()
+            .to_vec()
     });
     let left = "SELECT count(*) FROM plain_lambda.users WHERE role = 'admin'";
-    let left = database.client().query_one(left, &[]).expect("it may");
+    let left = database
+        .client()
+        .query_one(left, &[])
+        .expect("it is allowed");
     assert_eq!(left.get::<_, i64>(0), 1, "{statuses:?}");
 }
 
 #[test]
-fn a_secret_that_others_know_keeps_the_web_function_from_starting() {
+fn a_weak_secret_keeps_the_web_function_from_starting() {
     let weak = [
         ("", "it is not set"),
         ("short", "less than 32 characters"),

@@ -1,7 +1,7 @@
-//! The real runtime with a handler that misbehaves on demand: what no handler of the app does, the
-//! tests can still see the runtime meet.
+//! The real runtime with a handler that fails, panics, exits or hangs on demand, for what no handler of
+//! the app does.
 
-use app::{App, Failure, Invocation, Reply};
+use handler::{Application, Failure, Invocation, Kind, Reply, Variables};
 use serde_json::{Value, json};
 use std::env;
 use std::process::{self, ExitCode};
@@ -9,16 +9,29 @@ use std::thread;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    bootstrap::start(&[("test_handler", handle)])
+    bootstrap::start::<Nothing>(&[("test_handler", handle)])
 }
 
-/// Does what the event's `do` says; `echo` answers with the event and the process's id.
-fn handle(_: &App, invocation: &Invocation) -> Result<Reply, Failure> {
+/// The application's state; the handler needs none.
+struct Nothing;
+
+impl Application for Nothing {
+    fn new(_: &Variables, _: &str, _: usize) -> Result<Nothing, Failure> {
+        Ok(Nothing)
+    }
+
+    fn disconnect(&self) {}
+}
+
+/// Does what the event's `do` names. `echo`, the default, replies with the event and the process id.
+fn handle(_: &Nothing, invocation: &Invocation) -> Result<Reply, Failure> {
     let mut event = invocation.json()?;
     match event["do"].as_str() {
         Some("panic") => panic!("on demand"),
-        Some("fail") => Err(Failure::new("Function.OnDemand", "failed on demand")
-            .because(event["why"].as_str().unwrap_or("it was asked to"))),
+        Some("fail") => Err(
+            Failure::new(Kind::Own("Function.OnDemand"), "failed on demand")
+                .with_source(event["why"].as_str().unwrap_or("it was asked to")),
+        ),
         Some("exit") => process::exit(7),
         Some("hang") => loop {
             thread::park_timeout(Duration::from_secs(60));
@@ -42,7 +55,7 @@ fn handle(_: &App, invocation: &Invocation) -> Result<Reply, Failure> {
     }
 }
 
-/// All that the handler knows beside the event.
+/// Returns the context of the invocation.
 fn context(invocation: &Invocation) -> Value {
     json!({
         "remaining_ms": invocation.remaining().map(|left| left.as_millis() as u64),

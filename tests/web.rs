@@ -1,4 +1,4 @@
-//! What a browser gets: pages through the Function URL.
+//! The web function's responses to a browser: pages, headers, errors, caching and compression.
 
 use crate::support::{Database, Local, SECRET};
 use flate2::read::GzDecoder;
@@ -17,7 +17,7 @@ const PAGES: [&str; 12] = [
     "/tables/public/orders/export",
     "/orders-per-month",
     "/audit",
-    "/people",
+    "/users",
     "/password",
     "/nowhere",
 ];
@@ -59,7 +59,7 @@ fn up_answers_without_the_database() {
 }
 
 #[test]
-fn a_page_says_why_the_database_does_not_answer_only_to_a_developer() {
+fn the_cause_of_a_database_error_is_shown_in_development_only() {
     let database = Database::new();
     let check = |environment: &str, shows: bool| {
         let local = Local::with(&database)
@@ -78,7 +78,7 @@ fn a_page_says_why_the_database_does_not_answer_only_to_a_developer() {
 }
 
 #[test]
-fn an_unknown_address_is_a_404_page_that_escapes_it() {
+fn an_unknown_path_is_a_404_page_that_escapes_it() {
     let database = Database::new();
     let local = Local::start(&database);
     let page = local.workshop().get("/nowhere/'%3Cscript%3E&");
@@ -93,7 +93,7 @@ fn head_has_the_headers_of_get_and_no_body() {
     let database = Database::new();
     let local = Local::start(&database);
     for path in ["/sign-in", "/up"] {
-        // The event's own reply: a server leaves out the body of a response to HEAD anyway.
+        // Invokes the function itself: any HTTP server removes the body of a response to HEAD.
         let reply = |method: &str| {
             let http = json!({"method": method, "path": path});
             let event = json!({"version": "2.0", "rawPath": path, "headers": {"host": "localhost"},
@@ -117,7 +117,7 @@ fn head_has_the_headers_of_get_and_no_body() {
 }
 
 #[test]
-fn a_wrong_method_is_405_and_names_the_right_ones() {
+fn a_wrong_method_is_a_405_that_names_the_allowed_ones() {
     let database = Database::new();
     let local = Local::start(&database);
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
@@ -133,7 +133,7 @@ fn said<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 #[test]
-fn every_response_tells_the_browser_to_protect_its_user() {
+fn every_response_has_the_security_headers() {
     let database = Database::new();
     let local = Local::start(&database);
     for path in ["/", "/up", "/nowhere", "/%"] {
@@ -159,7 +159,7 @@ fn every_response_tells_the_browser_to_protect_its_user() {
 }
 
 #[test]
-fn a_page_holds_no_script_and_no_style_of_its_own() {
+fn a_page_has_no_inline_script_and_no_inline_style() {
     let database = Database::new();
     let local = Local::start(&database);
     let person = local.workshop();
@@ -172,7 +172,7 @@ fn a_page_holds_no_script_and_no_style_of_its_own() {
 }
 
 #[test]
-fn a_host_that_is_not_ours_is_refused() {
+fn an_unknown_host_is_refused() {
     let database = Database::new();
     let local = Local::with(&database)
         .env("APP_ENV", "production")
@@ -191,13 +191,13 @@ fn a_host_that_is_not_ours_is_refused() {
     assert_eq!(
         status("10.0.0.1", "/up"),
         200,
-        "whoever watches asks by address"
+        "a health check asks by IP address"
     );
     local.expect_log("ALLOWED_HOSTS");
 }
 
 #[test]
-fn what_another_site_makes_a_browser_send_is_refused() {
+fn a_cross_site_request_is_refused() {
     let database = Database::new();
     let local = Local::start(&database);
     let host = local.url().trim_start_matches("http://").to_string();
@@ -229,7 +229,7 @@ fn what_another_site_makes_a_browser_send_is_refused() {
 }
 
 #[test]
-fn a_page_that_the_browser_has_is_not_sent_again() {
+fn a_page_that_the_browser_has_cached_is_a_304() {
     let database = Database::new();
     let local = Local::start(&database);
     let first = local.response("GET", "/sign-in");
@@ -247,7 +247,7 @@ fn a_page_that_the_browser_has_is_not_sent_again() {
 }
 
 #[test]
-fn a_page_is_compressed_for_who_takes_it() {
+fn a_page_is_compressed_when_the_client_accepts_gzip() {
     let database = Database::new();
     let local = Local::start(&database);
     let (_, plain) = local.get("/sign-in");
@@ -274,7 +274,7 @@ fn a_page_is_compressed_for_who_takes_it() {
 }
 
 #[test]
-fn a_program_gets_its_errors_in_json() {
+fn a_client_that_accepts_json_gets_errors_in_json() {
     let database = Database::new();
     let local = Local::start(&database);
     let mut response = local.ask("GET", "/", &[("accept", "application/json")]);
@@ -287,7 +287,7 @@ fn a_program_gets_its_errors_in_json() {
 }
 
 #[test]
-fn an_address_with_an_escape_that_is_none_is_a_400() {
+fn an_invalid_percent_escape_is_a_400() {
     let database = Database::new();
     let local = Local::start(&database);
     for path in ["/%zz", "/a/%ff", "/%"] {
@@ -303,7 +303,7 @@ fn an_address_with_an_escape_that_is_none_is_a_400() {
 }
 
 #[test]
-fn up_asks_the_database_when_it_is_told_to() {
+fn up_with_db_asks_the_database() {
     let database = Database::new();
     let local = Local::start(&database);
     let (status, body) = local.get("/up?db");
@@ -325,7 +325,7 @@ fn up_asks_the_database_when_it_is_told_to() {
 }
 
 #[test]
-fn a_page_that_waits_for_the_database_asks_again_by_itself() {
+fn a_page_that_waits_for_the_database_reloads_itself() {
     let database = Database::new();
     let local = Local::with(&database)
         .env("DATABASE_URL", "postgres://u@127.0.0.1:1/d")
@@ -337,12 +337,15 @@ fn a_page_that_waits_for_the_database_asks_again_by_itself() {
 }
 
 #[test]
-fn a_query_that_takes_too_long_is_a_page_and_not_a_timeout() {
+fn a_query_that_takes_too_long_is_an_error_page_before_the_timeout() {
     let database = Database::new();
     let local = Local::with(&database).args(["--timeout", "3"]).start();
     let person = local.workshop();
     let slow = "create view slow as select pg_sleep(10)::text as slept";
-    database.client().batch_execute(slow).expect("it may");
+    database
+        .client()
+        .batch_execute(slow)
+        .expect("it is allowed");
     let page = person.get("/tables/public/slow");
     assert_eq!(page.status, 503, "{}", page.body);
     assert!(page.body.contains("took too long"), "{}", page.body);
@@ -350,7 +353,7 @@ fn a_query_that_takes_too_long_is_a_page_and_not_a_timeout() {
 }
 
 #[test]
-fn a_request_is_one_line_without_its_secrets() {
+fn a_request_is_logged_as_one_line_without_secrets() {
     let database = Database::new();
     let local = Local::start(&database);
     local.get("/sign-in?token=hunter2&a=b");
@@ -360,7 +363,7 @@ fn a_request_is_one_line_without_its_secrets() {
 }
 
 #[test]
-fn api_gateway_and_a_load_balancer_are_answered_in_their_own_form() {
+fn api_gateway_and_a_load_balancer_get_replies_in_their_own_format() {
     let database = Database::new();
     let local = Local::start(&database);
     let rest = json!({
@@ -394,15 +397,15 @@ fn api_gateway_and_a_load_balancer_are_answered_in_their_own_form() {
 }
 
 #[test]
-fn the_stylesheet_is_kept_by_the_browser_for_ever() {
+fn the_stylesheet_is_cached_as_immutable() {
     let database = Database::new();
     let local = Local::start(&database);
     let (_, page) = local.get("/sign-in");
     let (_, rest) = page
-        .split_once("href=\"/style-")
+        .split_once("href=\"/static/style-")
         .expect("the page names its stylesheet");
     let (hash, _) = rest.split_once(".css").expect("it is CSS");
-    let response = local.response("GET", &format!("/style-{hash}.css"));
+    let response = local.response("GET", &format!("/static/style-{hash}.css"));
     assert_eq!(response.status(), 200);
     assert_eq!(
         response.headers()["content-type"],

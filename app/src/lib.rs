@@ -1,70 +1,44 @@
-//! What the deployed functions do: the handler table and everything behind it.
+//! What you write: the table of handlers, and your own pages.
 //!
-//! A handler gets the app and an invocation and returns a reply or a failure; it knows nothing of
-//! the Runtime API. To add a function, write its handler and name it in `HANDLERS`.
+//! `bootstrap` calls [`App::new`] once, when the process starts, and then one handler of
+//! [`HANDLERS`] for every event. [`Site`] answers the requests: the pages in `pages` are yours, all
+//! others are the admin tool's. Knows neither the Runtime API nor how a page is made.
 
-mod audit;
-mod catalogue;
-mod database;
-mod failure;
-mod guard;
-mod http;
-mod invocation;
-mod migrate;
 mod pages;
-mod people;
-mod records;
-mod session;
-mod settings;
 
-pub use failure::Failure;
-pub use invocation::{Invocation, Reply};
+use admin::Site;
+use handler::{Application, Failure, Handler, Invocation, Reply, Variables};
 
-use database::Database;
-use settings::Settings;
-use std::sync::atomic::AtomicBool;
+/// The handlers, by name. A function names its handler as its image's CMD or, without an image, in
+/// its configuration.
+pub const HANDLERS: &[(&str, Handler<App>)] = &[("http", http), ("migrate", migrate)];
 
-/// Answers one invocation.
-pub type Handler = fn(&App, &Invocation) -> Result<Reply, Failure>;
-
-/// Every handler by the name that the image's CMD, or the function's configuration, gives it.
-pub const HANDLERS: &[(&str, Handler)] = &[("http", http::handle), ("migrate", migrate::handle)];
-
-/// What the handlers of one environment share.
+/// What the handlers share: a [`Site`], which holds the settings and the database connections.
 pub struct App {
-    settings: Settings,
-    database: Database,
-    catalogue: catalogue::Cache,
-    /// Whether this process has made a page for somebody.
-    has_visitors: AtomicBool,
+    site: Site,
 }
 
-impl App {
-    /// Reads the settings; opens nothing, so that it costs next to nothing before the first event.
-    /// `handler` is the name of the one that will be asked, `concurrency` how often at once.
-    ///
-    /// # Errors
-    /// `Function.InvalidSettings`, naming the variable and what it may be.
-    pub fn new(
-        variable: &dyn Fn(&str) -> Option<String>,
-        handler: &str,
-        concurrency: usize,
-    ) -> Result<App, Failure> {
-        let settings = Settings::read(variable)?;
-        if handler == "http" && !settings.is_local() {
-            settings.check_secret()?;
+impl Application for App {
+    fn new(variables: &Variables, handler: &str, concurrency: usize) -> Result<App, Failure> {
+        let site = Site::new(variables, concurrency, pages::ROUTES)?;
+        // Only `http` encrypts sessions, so only `http` refuses to start with a weak secret.
+        if handler == "http" {
+            site.check_secret()?;
         }
-        let database = Database::new(settings.database.clone(), concurrency);
-        Ok(App {
-            settings,
-            database,
-            catalogue: catalogue::Cache::default(),
-            has_visitors: AtomicBool::new(false),
-        })
+        Ok(App { site })
     }
 
-    /// Closes the connections that nobody uses; the next invocation opens new ones.
-    pub fn disconnect(&self) {
-        self.database.disconnect();
+    fn disconnect(&self) {
+        self.site.disconnect();
     }
+}
+
+/// Answers an HTTP request with a page.
+fn http(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
+    app.site.http(invocation)
+}
+
+/// Runs the action that an event such as `{"action":"migrate"}` names.
+fn migrate(app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
+    app.site.migrate(invocation)
 }

@@ -1,19 +1,20 @@
-//! The Runtime API's client: the only file that knows its URLs, headers and statuses.
+//! The Runtime API's client: the only file that knows the API's URLs, headers and statuses.
 //!
-//! Says what a status means for the loop (go on, or end); never decides what is answered.
+//! Tells the loop whether a status means to go on or to end. Does not choose what is answered, but
+//! for a reply that is larger than Lambda takes, which it answers with an error.
 //! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide.
 
 mod connection;
 mod report;
 
-use app::{Failure, Invocation, Reply};
+use handler::{Failure, Invocation, Kind, Reply};
 use std::fmt;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ureq::http::{HeaderName, HeaderValue, Response, StatusCode};
 use ureq::{Agent, Body};
 
-// Checked when they are compiled: a text would be checked at every look-up, for 600 instructions.
+// Validated at compile time: a `&str` is validated again at every look-up, for 600 instructions.
 static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 static INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
 static DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -28,41 +29,42 @@ static ERROR_CAUSE: HeaderName =
 static EXTENSION_NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 static EXTENSION_ID: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 
-/// What the answer to a POST may take, and each part of it. It only crosses the machine, and nothing
-/// is frozen before it has come.
+/// The timeout for the head of the answer to a POST, and again for its body. The answer comes from
+/// the same machine, and Lambda does not freeze the process before the answer has come.
 const POST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// cargo-lambda answers `/next` at once with 204 while it has no event.
+/// The pause before the next `/next` after a 204, with which cargo-lambda answers at once while it
+/// has no event.
 const NO_EVENT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The Runtime API of this environment, over one connection.
-pub struct Api {
+/// A client of this environment's Runtime API, over one connection.
+pub(crate) struct Api {
     agent: Agent,
     base: String,
 }
 
-/// An invocation that still wants its answer. Answering consumes it, so there is at most one.
-pub struct Received<'api> {
+/// An invocation that is not answered yet. Answering consumes it, so there is at most one answer.
+pub(crate) struct Received<'api> {
     api: &'api Api,
     invocation: Invocation,
-    /// A nonce of this attempt, to be echoed.
+    /// The nonce of this attempt, which the answer has to repeat.
     invocation_id: Option<HeaderValue>,
 }
 
-/// Why the process has to end.
+/// The reason why the process has to end.
 #[derive(Debug)]
-pub struct Fatal {
+pub(crate) struct Fatal {
     cause: String,
-    /// `/next` got no answer at all.
+    /// Whether a GET, which may be repeated, got no complete answer.
     unanswered: bool,
 }
 
 impl Api {
-    /// A client for `AWS_LAMBDA_RUNTIME_API`: `host:port`, or, as cargo-lambda gives it, a URL
-    /// with a path.
-    pub fn new(address: &str) -> Api {
+    /// Creates a client for the address in `AWS_LAMBDA_RUNTIME_API`: `host:port`, or a URL with a
+    /// path, as cargo-lambda sets it.
+    pub(crate) fn new(address: &str) -> Api {
         let address = address.trim_start_matches("http://").trim_end_matches('/');
-        // No resolve, connect or global timeout: with any of them ureq resolves in a thread.
+        // No resolve, connect or global timeout: with any of them, ureq resolves in a thread.
         let config = Agent::config_builder()
             .proxy(None)
             .http_status_as_error(false)
@@ -71,7 +73,7 @@ impl Api {
             .user_agent(concat!("plain-lambda/", env!("CARGO_PKG_VERSION")))
             .accept("")
             .accept_encoding("")
-            // The process is frozen between invocations; the connection outlives that.
+            // The process is frozen between invocations, and the connection outlives the freeze.
             .max_idle_age(Duration::from_secs(24 * 60 * 60))
             .build();
         let authority = address.split('/').next().unwrap_or_default();
@@ -81,11 +83,11 @@ impl Api {
         }
     }
 
-    /// Waits, without any timeout, for the next invocation: the process may be frozen meanwhile.
+    /// Waits for the next invocation, without a timeout: the process may be frozen meanwhile.
     ///
     /// # Errors
-    /// When there will be none: the API is gone, or refuses.
-    pub fn next(&self) -> Result<Received<'_>, Fatal> {
+    /// The API is gone, refuses the call, or sends an invocation without a request id.
+    pub(crate) fn next(&self) -> Result<Received<'_>, Fatal> {
         loop {
             let (response, event) = self
                 .wait_for("/2018-06-01/runtime/invocation/next", &[])
@@ -101,11 +103,11 @@ impl Api {
         }
     }
 
-    /// SnapStart: waits until the snapshot that is taken now is restored.
+    /// Waits, with SnapStart, until the snapshot that Lambda takes during this call is restored.
     ///
     /// # Errors
-    /// When the API is gone, or refuses.
-    pub fn restore_next(&self) -> Result<(), Fatal> {
+    /// The API is gone, or refuses the call.
+    pub(crate) fn restore_next(&self) -> Result<(), Fatal> {
         let what = "failed to wait for the restore";
         let (response, body) = self
             .wait_for("/2018-06-01/runtime/restore/next", &[])
@@ -116,23 +118,23 @@ impl Api {
         }
     }
 
-    /// Reports that this environment cannot serve; the process ends next, for the reason returned.
-    pub fn init_error(&self, failure: Failure) -> Fatal {
+    /// Reports that this environment cannot serve, and returns the reason for the process to end.
+    pub(crate) fn init_error(&self, failure: Failure) -> Fatal {
         self.end("/2018-06-01/runtime/init/error", failure)
     }
 
-    /// SnapStart: the same after the restore.
-    pub fn restore_error(&self, failure: Failure) -> Fatal {
+    /// Reports, as `init_error` does, a failure after SnapStart's restore.
+    pub(crate) fn restore_error(&self, failure: Failure) -> Fatal {
         self.end("/2018-06-01/runtime/restore/error", failure)
     }
 
-    /// Registers an internal extension that wants no events: an environment with an extension gets
-    /// SIGTERM before SIGKILL ("Lambda execution environment lifecycle", AWS Lambda Developer
-    /// Guide). Returns its identifier, for `await_shutdown`.
+    /// Registers an internal extension for no events, and returns its identifier for
+    /// `await_shutdown`. Lambda sends SIGTERM before SIGKILL only to an environment with an
+    /// extension ("Lambda execution environment lifecycle", AWS Lambda Developer Guide).
     ///
     /// # Errors
-    /// When there is no such API, or it refuses.
-    pub fn register_extension(&self) -> Result<HeaderValue, Fatal> {
+    /// The platform has no Extensions API, or the API refuses the call.
+    pub(crate) fn register_extension(&self) -> Result<HeaderValue, Fatal> {
         let what = "failed to register for SIGTERM";
         let name = HeaderValue::from_static("plain-lambda");
         let (response, body) = self
@@ -148,8 +150,9 @@ impl Api {
         }
     }
 
-    /// Waits for an event that the extension does not want, for ever: only then is its init over.
-    pub fn await_shutdown(&self, extension: HeaderValue) {
+    /// Asks for the extension's next event, and waits for ever, as the extension gets none. Lambda
+    /// regards the extension's init as complete only once it has asked.
+    pub(crate) fn await_shutdown(&self, extension: HeaderValue) {
         let _ = self.wait_for(
             "/2020-01-01/extension/event/next",
             &[(&EXTENSION_ID, extension)],
@@ -161,10 +164,11 @@ impl Api {
             let message = "failed to get the next invocation: it came without a request id";
             return Err(Fatal::new(message.to_string()));
         };
-        let deadline = header(response, &DEADLINE_MS)
-            .and_then(|millis| millis.parse().ok())
+        let deadline = response.headers().get(&DEADLINE_MS);
+        let deadline = deadline
+            .and_then(|millis| millis.to_str().ok()?.parse().ok())
             .map(|millis| UNIX_EPOCH + Duration::from_millis(millis))
-            // cargo-lambda's deadlines are in 1970.
+            // Deadlines in the past are ignored: those of cargo-lambda are in 1970.
             .filter(|deadline| *deadline > SystemTime::now());
         let invocation = Invocation {
             event,
@@ -184,8 +188,8 @@ impl Api {
         })
     }
 
-    /// A GET that may wait for ever. Asked again once, on a new connection, when the connection
-    /// that was kept turns out to be stale: until it is answered, asking twice is asking once.
+    /// Sends a GET that may wait for ever. If the kept connection turns out to be stale, sends the
+    /// GET once more, on a new connection: a GET that was not answered had no effect.
     fn wait_for(
         &self,
         path: &str,
@@ -197,7 +201,7 @@ impl Api {
                 request = request.header(*name, value);
             }
             let mut response = request.call()?;
-            // Read to the end, or the connection cannot be used again.
+            // Only a body that is read to the end leaves a connection that can be used again.
             let body = response.body_mut().read_to_vec()?;
             Ok((response, body))
         };
@@ -214,7 +218,8 @@ impl Api {
         })
     }
 
-    /// A POST, never repeated: whether the other side has acted on it is not known.
+    /// Sends a POST, and never repeats it: after a failure, whether the API has acted on the POST
+    /// is unknown.
     fn send(
         &self,
         path: &str,
@@ -240,13 +245,14 @@ impl Api {
         post().map_err(|error| Fatal::new(error.to_string()))
     }
 
+    /// Posts a failure, with its error type and its X-Ray cause as headers.
     fn fail(
         &self,
         path: &str,
         failure: &Failure,
         invocation_id: Option<HeaderValue>,
     ) -> Result<(), Fatal> {
-        let error_type = report::error_type(failure.kind());
+        let error_type = failure.kind().text();
         let value = |text: &str| HeaderValue::from_str(text).expect("the report is ASCII");
         let mut headers = vec![(&ERROR_TYPE, value(error_type))];
         headers.extend(report::cause(failure).map(|cause| (&ERROR_CAUSE, value(&cause))));
@@ -254,6 +260,7 @@ impl Api {
         self.answer(path, &headers, &report::body(failure))
     }
 
+    /// Posts a failure, and returns it as the reason for the process to end.
     fn end(&self, path: &str, failure: Failure) -> Fatal {
         match self.fail(path, &failure, None) {
             Ok(()) => Fatal::new(failure.to_string()),
@@ -261,23 +268,25 @@ impl Api {
         }
     }
 
-    /// Posts an answer. A refusal is logged and is no error, because the next invocation can
-    /// still be served; only "500, non-recoverable state" and a lost API are.
+    /// Posts an answer. A refusal is only logged, because the next invocation can still be served.
+    ///
+    /// # Errors
+    /// The API is gone, or answers with "500, non-recoverable state".
     fn answer(
         &self,
         path: &str,
         headers: &[(&HeaderName, HeaderValue)],
         body: &[u8],
     ) -> Result<(), Fatal> {
-        let what = format!("failed to post `{path}`");
+        let what = || format!("failed to post `{path}`");
         let (response, answer) = self
             .send(path, headers, body)
-            .map_err(|cause| cause.context(&what))?;
+            .map_err(|cause| cause.context(&what()))?;
         let status = response.status();
         if status.is_success() {
             return Ok(());
         }
-        let refused = Fatal::new(refusal(status, &answer)).context(&what);
+        let refused = Fatal::new(refusal(status, &answer)).context(&what());
         if status.is_server_error() {
             return Err(refused);
         }
@@ -287,23 +296,23 @@ impl Api {
 }
 
 impl Received<'_> {
-    /// What was asked.
-    pub fn invocation(&self) -> &Invocation {
+    /// Returns the invocation to be answered.
+    pub(crate) fn invocation(&self) -> &Invocation {
         &self.invocation
     }
 
-    /// Answers with the handler's reply; with an error, if Lambda would not take it.
+    /// Answers with the handler's reply, or with an error if the reply is larger than Lambda takes.
     ///
     /// # Errors
-    /// When the process has to end.
-    pub fn succeed(self, reply: &Reply) -> Result<(), Fatal> {
+    /// The process has to end.
+    pub(crate) fn succeed(self, reply: &Reply) -> Result<(), Fatal> {
         let size = reply.body.len();
         if size > Reply::LIMIT {
             let message = format!(
                 "failed to answer: the reply has {size} bytes, and Lambda takes {}",
                 Reply::LIMIT
             );
-            let failure = Failure::new("Function.ResponseSizeTooLarge", message);
+            let failure = Failure::new(Kind::ResponseTooLarge, message);
             log::error!("{failure}");
             return self.fail(&failure);
         }
@@ -316,11 +325,11 @@ impl Received<'_> {
         self.api.answer(&path, &headers, &reply.body)
     }
 
-    /// Answers that the handler failed.
+    /// Answers with the handler's failure.
     ///
     /// # Errors
-    /// When the process has to end.
-    pub fn fail(self, failure: &Failure) -> Result<(), Fatal> {
+    /// The process has to end.
+    pub(crate) fn fail(self, failure: &Failure) -> Result<(), Fatal> {
         self.api
             .fail(&self.path("error"), failure, self.invocation_id)
     }
@@ -334,8 +343,8 @@ impl Received<'_> {
 }
 
 impl Fatal {
-    /// Whether asking again, on another connection, may help and can do no harm.
-    pub fn may_pass(&self) -> bool {
+    /// Returns whether asking again, on another connection, may succeed and does no harm.
+    pub(crate) fn is_retryable(&self) -> bool {
         self.unanswered
     }
 
@@ -360,7 +369,8 @@ impl fmt::Display for Fatal {
     }
 }
 
-/// A header's value; empty is absent, because Lambda Managed Instances sends empty ones.
+/// Returns a header's value. An empty value is absent, because Lambda Managed Instances sends empty
+/// ones.
 fn header(response: &Response<Body>, name: &HeaderName) -> Option<String> {
     let value = response.headers().get(name)?.as_bytes();
     let value = String::from_utf8_lossy(value).into_owned();

@@ -1,17 +1,20 @@
-//! Outside Lambda: handle one event from the command line, print the reply, end.
+//! Handles one event from the command line, outside Lambda, and prints the reply.
 //!
 //! So a laptop can do what a function does: `bootstrap migrate '{"action":"status"}'`.
 //! Knows nothing of the Runtime API.
 
-use crate::platform::Variables;
 use crate::runtime;
-use app::{Failure, Handler, Invocation};
+use handler::{Application, Failure, Handler, Invocation, Kind, Variables};
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
-/// Handles the event that the arguments give; 0 when the handler succeeds, 1 when it fails,
-/// 2 when the arguments are wrong.
-pub fn run(handlers: &[(&str, Handler)], variables: &Variables, arguments: &[String]) -> ExitCode {
+/// Handles the event in the arguments, or on standard input. The exit code is 0 when the handler
+/// succeeds, 1 when it fails or does not exist, and 2 when there are too many arguments.
+pub(crate) fn run<A: Application>(
+    handlers: &[(&str, Handler<A>)],
+    variables: &Variables,
+    arguments: &[String],
+) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         [] | ["--help" | "-h" | "help"] => {
@@ -36,7 +39,7 @@ pub fn run(handlers: &[(&str, Handler)], variables: &Variables, arguments: &[Str
     }
 }
 
-fn usage(handlers: &[(&str, Handler)]) -> String {
+fn usage<A>(handlers: &[(&str, Handler<A>)]) -> String {
     let names: Vec<&str> = handlers.iter().map(|(name, _)| *name).collect();
     format!(
         "Runs one event, as Lambda would, and prints the reply.
@@ -51,16 +54,16 @@ Examples:
   bootstrap migrate '{{\"action\":\"migrate\"}}'
   bootstrap http < event.json
 
-It exits with 0 when the handler succeeds and with 1 when it fails. The settings are environment
-variables; README.md lists them. On Lambda, where AWS_LAMBDA_RUNTIME_API is set, it serves
-invocations instead.
+The exit code is 0 when the handler succeeds and 1 when it fails. The settings are environment
+variables: docs/settings.md has the table. On Lambda, where AWS_LAMBDA_RUNTIME_API is set, bootstrap
+serves invocations instead.
 ",
         names.join(", ")
     )
 }
 
-fn handle(
-    handler: Handler,
+fn handle<A: Application>(
+    handler: Handler<A>,
     name: &str,
     variables: &Variables,
     event: Vec<u8>,
@@ -85,7 +88,7 @@ fn read_event() -> Result<Vec<u8>, Failure> {
     }
     let mut event = Vec::new();
     input.read_to_end(&mut event).map_err(|error| {
-        Failure::new("Runtime.UnreadableEvent", "failed to read standard input").because(error)
+        Failure::new(Kind::UnreadableEvent, "failed to read standard input").with_source(error)
     })?;
     Ok(event)
 }

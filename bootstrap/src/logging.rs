@@ -1,17 +1,16 @@
-//! One record, one line on standard error, with the request id that is being served.
+//! Writes each log record as one line on standard error, with the request id of the invocation.
 //!
 //! Follows Lambda's logging controls (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
 //! Knows nothing of what is logged. Source: "Log and filter in Lambda", AWS Lambda Developer Guide.
 
-use crate::platform::Variables;
-use app::Invocation;
+use handler::{Failure, Invocation, Kind, Variables};
 use log::{Level, LevelFilter};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Whose records these are.
+/// The invocation whose records are logged.
 #[derive(Default)]
 struct Served {
     request_id: String,
@@ -22,16 +21,19 @@ thread_local! {
     static SERVED: RefCell<Option<Served>> = const { RefCell::new(None) };
 }
 
-/// Installs the logger.
-pub fn start(variables: &Variables) {
-    let level = variables.get("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default();
-    let format = variables.get("AWS_LAMBDA_LOG_FORMAT");
-    let json = format.is_some_and(|format| format.eq_ignore_ascii_case("json"));
+/// Installs the logger. In place of an invalid level or format it uses `INFO` or text, so that the
+/// error can be logged.
+///
+/// # Errors
+/// `Kind::InvalidSettings`, with the variable's name and the values that it may have.
+pub(crate) fn start(variables: &Variables) -> Result<(), Failure> {
+    let (level, format) = (level(variables), is_json(variables));
+    let json = *format.as_ref().unwrap_or(&false);
+    let filter = *level.as_ref().unwrap_or(&LevelFilter::Info);
     env_logger::Builder::new()
-        // At DEBUG the driver logs every statement, with whatever secret it holds.
-        .filter_level(filter(&level).min(LevelFilter::Info))
-        .filter_module("bootstrap", filter(&level))
-        .filter_module("app", filter(&level))
+        .filter_level(filter)
+        // At DEBUG, the driver logs every statement, and with it any secret that it holds.
+        .filter_module("tokio_postgres", filter.min(LevelFilter::Info))
         .format(move |out, record| {
             let (level, message) = (record.level(), record.args().to_string());
             SERVED.with_borrow(|served| match json {
@@ -40,10 +42,11 @@ pub fn start(variables: &Variables) {
             })
         })
         .init();
+    level.and(format.map(|_| ()))
 }
 
-/// Every record of this thread carries the invocation's ids until `end`.
-pub fn begin(invocation: &Invocation) {
+/// Has every record of this thread carry the invocation's ids until `end` is called.
+pub(crate) fn begin(invocation: &Invocation) {
     let (request_id, tenant_id) = (invocation.request_id.clone(), invocation.tenant_id.clone());
     SERVED.set(Some(Served {
         request_id,
@@ -51,23 +54,47 @@ pub fn begin(invocation: &Invocation) {
     }));
 }
 
-/// Ends what `begin` began.
-pub fn end() {
+/// Has no record of this thread carry an invocation's ids any more.
+pub(crate) fn end() {
     SERVED.set(None);
 }
 
-fn filter(level: &str) -> LevelFilter {
-    match level.to_ascii_uppercase().as_str() {
+fn level(variables: &Variables) -> Result<LevelFilter, Failure> {
+    const NAME: &str = "AWS_LAMBDA_LOG_LEVEL";
+    let text = variables.get(NAME)?.unwrap_or("INFO");
+    Ok(match text.to_ascii_uppercase().as_str() {
         "TRACE" => LevelFilter::Trace,
         "DEBUG" => LevelFilter::Debug,
+        "INFO" => LevelFilter::Info,
         "WARN" => LevelFilter::Warn,
         "ERROR" | "FATAL" => LevelFilter::Error,
-        _ => LevelFilter::Info,
+        _ => {
+            return Err(invalid(
+                NAME,
+                text,
+                "TRACE, DEBUG, INFO, WARN, ERROR or FATAL",
+            ));
+        }
+    })
+}
+
+fn is_json(variables: &Variables) -> Result<bool, Failure> {
+    const NAME: &str = "AWS_LAMBDA_LOG_FORMAT";
+    match variables.get(NAME)? {
+        None => Ok(false),
+        Some(text) if text.eq_ignore_ascii_case("json") => Ok(true),
+        Some(text) if text.eq_ignore_ascii_case("text") => Ok(false),
+        Some(text) => Err(invalid(NAME, text, "Text or JSON")),
     }
 }
 
+fn invalid(name: &str, value: &str, wanted: &str) -> Failure {
+    let message = format!("failed to read {name} `{value}`: set it to {wanted}, or not at all");
+    Failure::new(Kind::InvalidSettings, message)
+}
+
 fn text_line(level: Level, message: &str, served: Option<&Served>) -> String {
-    // CloudWatch makes an event of every line; a carriage return keeps the record in one.
+    // CloudWatch makes a log event of every line; a carriage return keeps the record in one event.
     let message = message.replace('\n', "\r");
     match served {
         None => format!("{level} {message}"),
@@ -87,8 +114,8 @@ fn json_line(level: Level, message: &str, served: Option<&Served>) -> Value {
     line
 }
 
-/// UTC with milliseconds. Days to a date: Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `civil_from_days`.
+/// Formats a time in UTC with milliseconds. The date comes from the number of days by
+/// `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (since.as_secs(), since.subsec_millis());
@@ -113,6 +140,21 @@ fn rfc3339(time: SystemTime) -> String {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn an_invalid_level_or_format_is_refused_with_the_valid_ones() {
+        let level_of = |text| level(&Variables::from_iter([("AWS_LAMBDA_LOG_LEVEL", text)]));
+        assert_eq!(level_of("debug").expect("it is one"), LevelFilter::Debug);
+        assert_eq!(level_of("FATAL").expect("it is one"), LevelFilter::Error);
+        assert_eq!(level_of("").expect("it is absent"), LevelFilter::Info);
+        let failure = level_of("verbose").expect_err("it is none").to_string();
+        assert!(failure.contains("AWS_LAMBDA_LOG_LEVEL `verbose`: set it to TRACE"));
+        let json_of = |text| is_json(&Variables::from_iter([("AWS_LAMBDA_LOG_FORMAT", text)]));
+        assert!(json_of("JSON").expect("it is one"));
+        assert!(!json_of("Text").expect("it is one"));
+        let failure = json_of("logfmt").expect_err("it is none").to_string();
+        assert!(failure.contains("AWS_LAMBDA_LOG_FORMAT `logfmt`: set it to Text or JSON"));
+    }
 
     #[test]
     fn a_record_is_one_line_even_when_its_message_has_several() {
@@ -142,9 +184,9 @@ mod tests {
 
     #[test]
     fn timestamps_are_rfc_3339() {
-        let check = |seconds, expected| {
+        let check = |millis, expected| {
             assert_eq!(
-                rfc3339(UNIX_EPOCH + Duration::from_millis(seconds)),
+                rfc3339(UNIX_EPOCH + Duration::from_millis(millis)),
                 expected
             );
         };

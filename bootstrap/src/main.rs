@@ -1,4 +1,6 @@
-//! The executable that Lambda starts: the runtime with this app's handlers.
+//! The executable that Lambda starts: the runtime with the handlers of `app`.
+//!
+//! The only file of the runtime that names `app`.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! Turns a panic into a failure that says where it happened.
+//! Turns a panic into a failure with the panic's place in the source.
 //!
 //! Needs `panic = "unwind"`. Knows nothing of the Runtime API.
 
-use app::Failure;
+use handler::{Failure, Kind};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 
@@ -11,22 +11,27 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work`; a panic in it becomes a `Function.Panic` failure with its message and place.
+/// Runs `work`, and returns a panic in it as a failure of `Kind::Panic` with its message and place.
+/// `subject` begins the failure's text.
 ///
-/// The handler's state is used again afterwards: what it shares (the pool) is poison free.
-pub fn catch<T>(who: &str, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+/// The application is used again after a panic, so its state must stay valid through one: r2d2's
+/// pool does, as its locks are not poisoned.
+pub(crate) fn catch<T>(
+    subject: &str,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
     CATCHING.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(false);
     outcome.unwrap_or_else(|_| {
         let panic = LAST.take().unwrap_or_default();
-        Err(Failure::new("Function.Panic", format!("{who} {panic}")))
+        Err(Failure::new(Kind::Panic, format!("{subject} {panic}")))
     })
 }
 
-/// Replaces the standard hook: a panic is one record, logged by whoever catches it, or at once in
-/// a thread where nobody does.
-pub fn remember() {
+/// Replaces the standard panic hook, so that a panic is one log record: the caller of `catch` logs
+/// the failure, and a panic outside of `catch` is logged at once.
+pub(crate) fn install_hook() {
     set_hook(Box::new(|panic| {
         let text = describe(panic);
         if CATCHING.get() {

@@ -1,47 +1,51 @@
-//! The life of an environment: initialise once, then take an invocation, run the handler, answer.
+//! Initialises the application once, then, in a loop, takes an invocation, runs the handler and
+//! answers.
 //!
 //! Decides when the process ends. Knows neither URLs and statuses (`api`) nor what a handler does.
 
 mod shutdown;
 
 use crate::api::{Api, Fatal};
-use crate::platform::{Platform, TRACE_ID, Variables};
+use crate::platform::{Platform, TRACE_ID};
 use crate::{logging, panics};
-use app::{App, Failure, Handler, Invocation, Reply};
+use handler::{Application, Failure, Handler, Invocation, Kind, Reply, Variables};
 use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a loop of Lambda Managed Instances asks again when the Runtime API is gone, and its
-/// first pause, which doubles: as AWS's own runtimes do there.
+/// How often a loop on Lambda Managed Instances asks again when the Runtime API is gone, as AWS's
+/// own runtimes do there.
 const ATTEMPTS: u32 = 5;
+
+/// The pause before the loop asks again for the first time; doubles with each further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Why the process ends.
+/// The reason why the process ends.
 enum End {
-    /// Nothing more can be served.
+    /// No invocation can be served any more.
     Lost(Fatal),
-    /// SIGTERM, and all that was begun is answered.
+    /// SIGTERM came, and the invocations that had begun are answered.
     Terminated,
 }
 
-/// Initialises and serves invocations until the Runtime API is lost or refuses us, or until
-/// SIGTERM where an orderly end is wanted.
-pub fn run(
-    mut platform: Platform,
+/// Initialises the application, and serves invocations of the Runtime API at `address` until the
+/// API is lost or refuses the process, or, with `GRACEFUL_SHUTDOWN`, until SIGTERM. Reports a
+/// `platform` that could not be read as a failed initialisation.
+pub(crate) fn run<A: Application>(
+    address: &str,
+    platform: Result<Platform, Failure>,
     variables: &Variables,
-    handlers: &[(&str, Handler)],
-    argument: Option<&str>,
+    handlers: &[(&str, Handler<A>)],
 ) -> ExitCode {
-    let api = Api::new(&platform.runtime_api);
-    let name = platform.handler.as_deref().or(argument).unwrap_or_default();
-    let initialised = platform.invalid.take().map_or(Ok(()), Err).and_then(|()| {
-        let handler = find(handlers, name)?;
-        Ok((handler, initialise(variables, name, platform.concurrency)?))
+    let api = Api::new(address);
+    let initialised = platform.and_then(|platform| {
+        let handler = find(handlers, &platform.handler)?;
+        let app = initialise(variables, &platform.handler, platform.concurrency)?;
+        Ok((platform, handler, app))
     });
     let end = match initialised {
-        Ok((handler, app)) => serve_all(&platform, api, handler, app),
+        Ok((platform, handler, app)) => serve_all(address, &platform, api, handler, app),
         Err(failure) => End::Lost(api.init_error(failure)),
     };
     match end {
@@ -56,28 +60,28 @@ pub fn run(
     }
 }
 
-/// What the handlers share; a panic while it is made is a failure.
-pub fn initialise(
+/// Creates the application; returns a panic in it as a failure.
+pub(crate) fn initialise<A: Application>(
     variables: &Variables,
     handler: &str,
     concurrency: usize,
-) -> Result<App, Failure> {
+) -> Result<A, Failure> {
     panics::catch("the initialisation", || {
-        App::new(&|name| variables.get(name), handler, concurrency)
+        A::new(variables, handler, concurrency)
     })
 }
 
-/// Looks a handler up by the name that the function's configuration gives.
+/// Finds a handler by the name in the function's configuration.
 ///
 /// # Errors
-/// `Runtime.UnknownHandler`, with the names that exist.
-pub fn find(handlers: &[(&str, Handler)], name: &str) -> Result<Handler, Failure> {
+/// `Kind::UnknownHandler`, with the names that exist.
+pub(crate) fn find<A>(handlers: &[(&str, Handler<A>)], name: &str) -> Result<Handler<A>, Failure> {
     match handlers.iter().find(|(known, _)| *known == name) {
         Some((_, handler)) => Ok(*handler),
         None => {
             let known: Vec<&str> = handlers.iter().map(|(known, _)| *known).collect();
             Err(Failure::new(
-                "Runtime.UnknownHandler",
+                Kind::UnknownHandler,
                 format!(
                     "failed to find handler `{name}`: set the image's CMD, or the function's \
                      handler, to one of: {}",
@@ -88,39 +92,48 @@ pub fn find(handlers: &[(&str, Handler)], name: &str) -> Result<Handler, Failure
     }
 }
 
-/// Runs a handler; its panic is a failure like any other.
-pub fn dispatch(handler: Handler, app: &App, invocation: &Invocation) -> Result<Reply, Failure> {
+/// Runs a handler; returns a panic in it as a failure.
+pub(crate) fn dispatch<A>(
+    handler: Handler<A>,
+    app: &A,
+    invocation: &Invocation,
+) -> Result<Reply, Failure> {
     panics::catch("the handler", || handler(app, invocation))
 }
 
-/// One loop on this thread; or, where more is asked for, loops on threads of their own, and the
-/// first end is the process's.
-fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
+/// Runs one loop on this thread; or, with several invocations at once or with `GRACEFUL_SHUTDOWN`,
+/// runs each loop on a thread of its own, and returns the first reason to end the process.
+fn serve_all<A: Application>(
+    address: &str,
+    platform: &Platform,
+    api: Api,
+    handler: Handler<A>,
+    app: A,
+) -> End {
     let worker = Arc::new(Worker {
         handler,
         app,
         shared: platform.concurrency > 1,
         busy: RwLock::new(()),
     });
-    let address = &platform.runtime_api;
     if !worker.shared && !platform.graceful_shutdown {
-        let restored = restore(platform, api, &worker.app);
+        let restored = restore(address, platform, api, &worker.app);
         return End::Lost(restored.map_or_else(|fatal| fatal, |api| worker.serve(&api)));
     }
     let (ended, end) = mpsc::channel();
     if platform.graceful_shutdown {
-        // Before the restore, which is the last step of the init phase.
+        // The extension registers before the restore, which is the last step of the init phase.
         shutdown::watch(&api, address, Arc::clone(&worker), ended.clone());
     }
-    if let Err(fatal) = restore(platform, api, &worker.app) {
+    if let Err(fatal) = restore(address, platform, api, &worker.app) {
         return End::Lost(fatal);
     }
     for _ in 0..platform.concurrency {
         let (worker, ended) = (Arc::clone(&worker), ended.clone());
-        let address = address.clone();
+        let address = address.to_string();
         thread::spawn(move || {
             let fatal = match worker.shared {
-                true => worker.serve_patiently(&address),
+                true => worker.serve_with_retries(&address),
                 false => worker.serve(&Api::new(&address)),
             };
             ended.send(End::Lost(fatal))
@@ -129,15 +142,20 @@ fn serve_all(platform: &Platform, api: Api, handler: Handler, app: App) -> End {
     end.recv().expect("this function holds a sender itself")
 }
 
-/// SnapStart: waits for the restore, and forgets what was connected before: it is connected to
-/// nobody now.
-fn restore(platform: &Platform, api: Api, app: &App) -> Result<Api, Fatal> {
+/// Waits, with SnapStart, for the restore, and then drops the connections that were made before the
+/// snapshot, as their other ends are gone. Without SnapStart, does nothing.
+fn restore(
+    address: &str,
+    platform: &Platform,
+    api: Api,
+    app: &impl Application,
+) -> Result<Api, Fatal> {
     if !platform.snap_start {
         return Ok(api);
     }
     api.restore_next()?;
     drop(api);
-    let api = Api::new(&platform.runtime_api);
+    let api = Api::new(address);
     let restored = panics::catch("the restore", || {
         app.disconnect();
         Ok(())
@@ -148,17 +166,17 @@ fn restore(platform: &Platform, api: Api, app: &App) -> Result<Api, Fatal> {
     }
 }
 
-/// What every loop needs.
-struct Worker {
-    handler: Handler,
-    app: App,
+/// What all loops share.
+struct Worker<A> {
+    handler: Handler<A>,
+    app: A,
     /// Whether several invocations are handled at once.
     shared: bool,
-    /// Read-locked while an invocation is handled.
+    /// Read-locked while an invocation is handled; `finish` takes the write lock.
     busy: RwLock<()>,
 }
 
-impl Worker {
+impl<A: Application> Worker<A> {
     fn serve(&self, api: &Api) -> Fatal {
         loop {
             let received = match api.next() {
@@ -181,8 +199,9 @@ impl Worker {
         }
     }
 
-    /// Runs the handler, with the trace id in the process's environment where the process is the
-    /// invocation's alone. No other thread of ours reads the environment then, as `set_var` wants.
+    /// Runs the handler. Where the process handles one invocation at a time, the trace id is in the
+    /// process's environment meanwhile; no other thread of ours reads the environment, as `set_var`
+    /// requires.
     fn handle(&self, invocation: &Invocation) -> Result<Reply, Failure> {
         let dispatch = || dispatch(self.handler, &self.app, invocation);
         match self.shared {
@@ -191,17 +210,18 @@ impl Worker {
         }
     }
 
-    /// Serves over a connection of its own, and asks again for a while when it is lost: the other
-    /// loops may have work that must not be cut off.
-    fn serve_patiently(&self, address: &str) -> Fatal {
+    /// Serves over a connection of its own. When the Runtime API is lost, asks again for a while,
+    /// because the end of the process would cut off the invocations of the other loops.
+    fn serve_with_retries(&self, address: &str) -> Fatal {
         let mut attempt = 0;
         loop {
             let asked = Instant::now();
             let fatal = self.serve(&Api::new(address));
+            // The last attempt lasted longer than all pauses together, so the count begins anew.
             if asked.elapsed() > FIRST_PAUSE * 2u32.pow(ATTEMPTS) {
                 attempt = 0;
             }
-            if !fatal.may_pass() || attempt == ATTEMPTS {
+            if !fatal.is_retryable() || attempt == ATTEMPTS {
                 return fatal;
             }
             let pause = FIRST_PAUSE * 2u32.pow(attempt);
@@ -211,7 +231,7 @@ impl Worker {
         }
     }
 
-    /// Waits until nothing is being handled, and leaves the database in order.
+    /// Waits until no invocation is being handled, and closes the application's connections.
     fn finish(&self) {
         let _idle = self.busy.write().unwrap_or_else(PoisonError::into_inner);
         self.app.disconnect();

@@ -1,14 +1,14 @@
 //! One execution environment: the state machine between the caller of a function and the process
 //! that serves it.
 //!
-//! Here is the caller's side, which waits in plain threads; `runtime` is the other, which waits in
-//! coroutines: hence may's lock and condition variable, which park either. Knows neither HTTP nor
-//! how many environments there are.
+//! This file is the caller's side, which waits in threads; `runtime` is the process's side, which
+//! waits in coroutines. The lock and the condition variable are may's, which can park both. Knows
+//! neither HTTP nor how many environments there are.
 
 mod log;
 mod runtime;
 
-pub use runtime::{Handed, Refusal};
+pub(crate) use runtime::{ApiError, Handed};
 
 use crate::invocation::{Answer, Invocation};
 use crate::process::Process;
@@ -21,35 +21,36 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// Lambda's own limit for the init phase ("Lambda execution environment lifecycle").
-pub const INIT_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const INIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the caller's answer is held back for the runtime to ask for its next event. A runtime
-/// does so at once, and the caller's next request then finds this environment instead of starting
-/// another; a runtime that works on after its response must not delay the caller.
+/// How long the caller's answer is held back at most, until the runtime asks for its next event. A
+/// runtime usually asks at once, and the caller's next request then finds this environment idle
+/// instead of starting another. A runtime that works on after its response must not delay the
+/// caller, hence the limit.
 const SETTLE_LIMIT: Duration = Duration::from_millis(100);
 
-/// What a process with an internal extension has between SIGTERM and SIGKILL
-/// ("Lambda execution environment lifecycle", shutdown phase); and what one has to end by itself
-/// that has reported a failed init.
+/// The time between SIGTERM and SIGKILL for a process with an internal extension ("Lambda execution
+/// environment lifecycle", shutdown phase). Also the time in which a process that has reported a
+/// failed init has to end by itself.
 const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
 
-/// An environment is one life of one process.
-pub struct Environment {
+/// An execution environment: one process, from its start to its end.
+pub(crate) struct Environment {
     state: Mutex<State>,
     changed: Condvar,
     process: Process,
-    /// What the process says.
+    /// The process's output and the platform's own lines.
     pub log: Arc<Log>,
     started: Instant,
     plan: Plan,
 }
 
-/// What an environment is told when it starts.
+/// An environment's parameters.
 #[derive(Clone, Copy)]
-pub struct Plan {
-    /// An environment that has waited that long is ended.
+pub(crate) struct Plan {
+    /// How long the environment may be idle before it is ended.
     pub idle: Duration,
-    /// When the executable that it runs was built.
+    /// When the environment's executable was built; `None` if that is unknown.
     pub built: Option<SystemTime>,
 }
 
@@ -57,54 +58,54 @@ struct State {
     phase: Phase,
     /// How long the init phase took, once it has ended.
     init: Duration,
-    /// The number of the newest `/next`: an older one belongs to a connection that was given up.
+    /// The number of the newest `/next`: an older one came on a connection that was given up.
     poll: u64,
-    /// What the runtime answered, until its caller has taken it.
+    /// The runtime's answer and its duration, until the caller takes them.
     answer: Option<(Answer, Duration)>,
-    /// What the process reported by `/init/error`.
+    /// The error that the process reported to `/init/error`.
     init_error: Option<Vec<u8>>,
     extension: Extension,
-    /// A caller has it, until it has taken the answer and the log.
+    /// Whether a caller holds the environment, until the caller has taken the answer and the log.
     held: bool,
 }
 
-/// An internal extension, which a runtime registers to be sent SIGTERM.
+/// The state of the internal extension, which a runtime registers in order to get SIGTERM.
 #[derive(PartialEq)]
 enum Extension {
     None,
-    /// It has not asked for its first event yet: the init phase lasts until it does.
+    /// Has not asked for its first event yet: the init phase lasts until it does.
     Registered,
     Waiting,
 }
 
 enum Phase {
-    /// Started, has not asked for an event yet.
+    /// The process has started, and has not asked for an event yet.
     Init,
-    /// Running and reserved for one caller, who has an event for it.
+    /// The process runs, and is reserved for one caller, who has an event for it.
     Ready,
-    /// The event waits for the process to take it, and to answer it within this time.
+    /// The event waits for the process to take it; the duration is the event's timeout.
     Invoked(Arc<Invocation>, Duration),
-    /// The process has taken the event.
+    /// The process has taken the event, and has to answer it by `until`.
     Running {
         invocation: Arc<Invocation>,
         begun: Instant,
         until: Instant,
     },
-    /// The process has answered and not asked for more yet.
+    /// The process has answered, and has to ask for the next event by `until`.
     Answered { request_id: String, until: Instant },
-    /// Frozen in `/next`, until it is ended for want of events.
+    /// The process is frozen in `/next`, and is ended at `until` if no event comes.
     Idle { until: Instant },
-    /// Nobody needs it, or it took too long: about to be `Dead`, killed then at the latest.
+    /// The process is told to end, and is killed at `until` at the latest.
     Ending { until: Instant },
-    /// Ended, and reaped; `unserved` if it had taken no event since its last answer.
+    /// The process has ended and is reaped; `unserved` if it ended while it waited for an event.
     Dead {
         status: Option<ExitStatus>,
         unserved: bool,
     },
 }
 
-/// How an init ended that did not end in `/next`.
-pub enum InitFailure {
+/// The outcome of an init phase that did not end in `/next`.
+pub(crate) enum InitFailure {
     /// The process reported this error.
     Reported(Vec<u8>),
     /// The process ended.
@@ -114,8 +115,8 @@ pub enum InitFailure {
 }
 
 impl InitFailure {
-    /// In Lambda's words.
-    pub fn status(&self) -> &'static str {
+    /// Returns the status in Lambda's words.
+    pub(crate) fn status(&self) -> &'static str {
         match self {
             InitFailure::Reported(_) => "error\tError Type: Runtime.InitError",
             InitFailure::Exited(_) => "error\tError Type: Runtime.ExitError",
@@ -124,11 +125,11 @@ impl InitFailure {
     }
 }
 
-/// How an invocation ended.
-pub enum Outcome {
-    /// The runtime answered, after that time.
+/// The outcome of an invocation.
+pub(crate) enum Outcome {
+    /// The runtime answered, after this time.
     Answered(Answer, Duration),
-    /// The process ended while it had the event, after that time.
+    /// The process ended while it had the event, after this time.
     Exited(Option<ExitStatus>, Duration),
     /// The process was killed when the function's timeout had passed.
     TimedOut,
@@ -137,8 +138,8 @@ pub enum Outcome {
 }
 
 impl Environment {
-    /// Starts the process. Its first `/next` ends the init phase.
-    pub fn start(mut command: Command, plan: Plan) -> io::Result<Arc<Environment>> {
+    /// Starts the process, whose first `/next` ends the init phase.
+    pub(crate) fn start(mut command: Command, plan: Plan) -> io::Result<Arc<Environment>> {
         let (reader, writer) = io::pipe()?;
         command.stdout(writer.try_clone()?).stderr(writer);
         let started = Instant::now();
@@ -167,8 +168,9 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Waits for the end of the init phase, but not longer than this; its duration.
-    pub fn await_init(&self, limit: Duration) -> Result<Duration, InitFailure> {
+    /// Waits for the end of the init phase, and returns the phase's duration. Kills the process
+    /// when `limit` has passed since the process's start.
+    pub(crate) fn await_init(&self, limit: Duration) -> Result<Duration, InitFailure> {
         let mut limit = self.started + limit;
         let mut state = self.lock();
         let (mut killed, mut reported) = (false, false);
@@ -197,12 +199,12 @@ impl Environment {
         }
     }
 
-    /// Thaws it and keeps it for one caller, if it is idle. If the executable has been built again
-    /// meanwhile, it is ended instead.
-    pub fn reserve(&self, built: Option<SystemTime>) -> bool {
+    /// Thaws the environment and reserves it for one caller, and returns true, if it is idle. Ends
+    /// it instead, and returns false, if the executable has been built again since its start.
+    pub(crate) fn reserve(&self, built: Option<SystemTime>) -> bool {
         let mut state = self.lock();
         match &state.phase {
-            // While it is being built there is none.
+            // `built` is `None` while the executable is being built.
             Phase::Idle { .. } if !state.held && built.is_some() && built != self.plan.built => {
                 self.terminate(&mut state);
                 false
@@ -217,9 +219,9 @@ impl Environment {
         }
     }
 
-    /// Hands the event to the process that was reserved or has just been initialised, and waits
-    /// for the outcome, for this time after it was handed over.
-    pub fn run(&self, invocation: &Arc<Invocation>, timeout: Duration) -> Outcome {
+    /// Hands the event to the process, which is reserved or just initialised, and waits for the
+    /// outcome. Kills the process when `timeout` has passed since the process took the event.
+    pub(crate) fn run(&self, invocation: &Arc<Invocation>, timeout: Duration) -> Outcome {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Ready) {
             state.phase = Phase::Invoked(invocation.clone(), timeout);
@@ -250,18 +252,18 @@ impl Environment {
         }
     }
 
-    /// Lets the next caller have it.
-    pub fn release(&self) {
+    /// Lets another caller hold the environment.
+    pub(crate) fn release(&self) {
         self.lock().held = false;
     }
 
-    /// Begins to end the process, whatever it does.
-    pub fn begin_end(&self) {
+    /// Begins to end the process, in whatever phase it is.
+    pub(crate) fn begin_end(&self) {
         self.terminate(&mut self.lock());
     }
 
-    /// Waits until the process is gone, and what it said last is passed on.
-    pub fn await_end(&self) {
+    /// Waits until the process has ended, and passes on its last output.
+    pub(crate) fn await_end(&self) {
         let mut state = self.lock();
         while !matches!(state.phase, Phase::Dead { .. }) {
             state = self.wait(state);
@@ -270,23 +272,23 @@ impl Environment {
         self.log.read();
     }
 
-    /// Whether a caller has it, dead or alive.
-    pub fn is_held(&self) -> bool {
+    /// Returns whether a caller holds the environment, dead or alive.
+    pub(crate) fn is_held(&self) -> bool {
         self.lock().held
     }
 
-    /// Whether its process is gone.
-    pub fn is_dead(&self) -> bool {
+    /// Returns whether the process has ended.
+    pub(crate) fn is_dead(&self) -> bool {
         matches!(self.lock().phase, Phase::Dead { .. })
     }
 
-    /// Whether it will never serve again.
-    pub fn is_over(&self) -> bool {
+    /// Returns whether the environment will never serve again.
+    pub(crate) fn is_over(&self) -> bool {
         matches!(self.lock().phase, Phase::Ending { .. } | Phase::Dead { .. })
     }
 
-    /// The process's largest resident set in MB, if it can still be told.
-    pub fn max_memory_mb(&self) -> Option<u64> {
+    /// Returns the process's largest resident set in MB, unless the process has ended.
+    pub(crate) fn max_memory_mb(&self) -> Option<u64> {
         let state = self.lock();
         match state.phase {
             Phase::Dead { .. } => None,
@@ -294,6 +296,7 @@ impl Environment {
         }
     }
 
+    /// Waits, up to `SETTLE_LIMIT`, until the runtime asks for its next event.
     fn settle(&self, mut state: MutexGuard<State>) {
         let limit = Instant::now() + SETTLE_LIMIT;
         while matches!(state.phase, Phase::Answered { .. }) && Instant::now() < limit {
@@ -301,10 +304,10 @@ impl Environment {
         }
     }
 
-    /// Ends it when it has been idle for too long, or busy beyond its timeout after its response,
-    /// or deaf to SIGTERM.
+    /// Ends the process when it has been idle for too long, when it still works on at its deadline
+    /// after a response, or when it does not end on SIGTERM.
     ///
-    /// In a thread, because may 0.3.51 loses timed waits of coroutines.
+    /// Runs in a thread, because may 0.3.51 loses timed waits of coroutines.
     fn retire(&self) {
         let mut state = self.lock();
         loop {
@@ -325,7 +328,8 @@ impl Environment {
         }
     }
 
-    /// Ends the process, in order if it has an extension; `retire` sees to it.
+    /// Sends SIGTERM to a process with an extension, which `retire` kills later if it does not end;
+    /// kills a process without one.
     fn terminate(&self, state: &mut State) {
         if matches!(state.phase, Phase::Dead { .. } | Phase::Ending { .. }) {
             return;
@@ -349,10 +353,12 @@ impl Environment {
         }
     }
 
+    /// Waits for the process's end, kills the processes that it has started, and reaps it.
     fn watch(&self, mut child: Child) {
         self.process.await_end();
         let mut state = self.lock();
-        // What the process has started must not outlive it. Its id is still its own: not reaped.
+        // The process's children must not outlive it. Its id, which names the process group, is
+        // not reused before it is reaped.
         self.process.kill();
         let status = child.wait().ok();
         let unserved = matches!(

@@ -1,8 +1,9 @@
-//! The HTTP server in front: one port for the first function's URL and, unless it is
-//! public, the Invoke API.
+//! The HTTP server in front: one port for the first function's URL and, without `--public`, for the
+//! Invoke API.
 //!
-//! A thread per connection, so a slow client or function holds up nobody else. Not on
-//! may_minihttp, which closes the connection on a request with more than 16 headers.
+//! Each connection has a thread, so that a slow client or function delays no other. Not on
+//! may_minihttp, which closes the connection on a request with more than 16 headers. Knows nothing
+//! of environments.
 
 use crate::Result;
 use crate::function::Function;
@@ -15,17 +16,17 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-/// That address, with a free port if it is 0. oxhttp does not tell which port it got, so it is not
-/// asked for port 0.
-pub fn reserve(address: SocketAddr) -> Result<SocketAddr> {
+/// Checks that `address` can be listened on, and returns it, with a free port in place of port 0:
+/// oxhttp does not tell which port it got.
+pub(crate) fn reserve(address: SocketAddr) -> Result<SocketAddr> {
     let reserved = TcpListener::bind(address).and_then(|port| port.local_addr());
     Ok(reserved.map_err(|cause| {
         format!("failed to listen on `{address}`: {cause}; choose another: --port, make run PORT=")
     })?)
 }
 
-/// Listens; in `public` only for the function's URL.
-pub fn start(
+/// Listens and serves; with `public`, only the first function's URL.
+pub(crate) fn start(
     address: SocketAddr,
     public: bool,
     functions: Vec<Arc<Function>>,
@@ -39,7 +40,7 @@ fn serve(functions: &[Arc<Function>], public: bool, request: &mut Request<Body>)
     let name = match public {
         true => None,
         false => {
-            // No proxy is before it: as on AWS, a client does not say who it is.
+            // No proxy has set it, and, as on AWS, a client's own claim does not count.
             request.headers_mut().remove("x-forwarded-for");
             invoke_api::function_name(request)
         }
@@ -65,7 +66,8 @@ fn serve(functions: &[Arc<Function>], public: bool, request: &mut Request<Body>)
     }
 }
 
-/// The body; none if it is larger than an event may be. The server drains what is left.
+/// Reads the body, or returns `None` if it is larger than an event may be. The server drains the
+/// rest.
 fn read(body: &mut Body) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     body.take(MAX_PAYLOAD as u64 + 1).read_to_end(&mut bytes)?;

@@ -1,6 +1,6 @@
-//! A function: a name, a handler, and its execution environments, started when they are needed.
+//! A function: a name, a handler, and execution environments, which are started when needed.
 //!
-//! Turns what happened to an environment into the answer that Lambda gives. Knows no HTTP.
+//! Turns the outcome in an environment into the answer that Lambda gives. Knows no HTTP.
 
 use crate::environment::{Environment, INIT_LIMIT, InitFailure, Outcome, Plan};
 use crate::invocation::{Answer, Invocation, error};
@@ -17,48 +17,48 @@ use std::time::{Duration, Instant, SystemTime};
 /// The account that owns the functions here.
 const ACCOUNT: &str = "000000000000";
 
-/// What all functions have in common.
-pub struct Settings {
+/// The settings that all functions share.
+pub(crate) struct Settings {
     /// The executable of every environment.
     pub bootstrap: PathBuf,
     /// A function's timeout.
     pub timeout: Duration,
-    /// An environment that has waited that long is ended.
+    /// How long an environment may be idle before it is ended.
     pub idle: Duration,
     /// How many environments a function may have at the same time.
     pub max_concurrency: usize,
-    /// Environment variables beside those of `local` itself and of Lambda.
+    /// Environment variables in addition to those of `local` itself and of Lambda.
     pub variables: Vec<(String, String)>,
-    /// An AWS region's name.
+    /// The name of an AWS region.
     pub region: String,
 }
 
 /// A function and its environments.
-pub struct Function {
-    /// By which it is invoked.
+pub(crate) struct Function {
+    /// The name by which the function is invoked.
     pub name: String,
     handler: String,
     settings: Arc<Settings>,
-    /// None once the function has been ended.
+    /// The addresses of the environments; `None` when the function has been ended.
     runtime_apis: Mutex<Option<Vec<Arc<RuntimeApi>>>>,
 }
 
-/// What the caller gets.
-pub struct Reply {
+/// The answer to a caller.
+pub(crate) struct Reply {
     /// The invocation's id.
     pub request_id: String,
     /// The function's response or error.
     pub answer: Answer,
-    /// The end of what was logged meanwhile.
+    /// The end of the environment's log since the answer before this one.
     pub log: Vec<u8>,
 }
 
-/// All environments are busy and there may be no more of them.
-pub struct Throttled;
+/// The error when all environments are busy and no more may be started, or the function has ended.
+pub(crate) struct Throttled;
 
 impl Function {
-    /// A function without any environment yet.
-    pub fn new(name: String, handler: String, settings: Arc<Settings>) -> Function {
+    /// Creates a function without environments.
+    pub(crate) fn new(name: String, handler: String, settings: Arc<Settings>) -> Function {
         let runtime_apis = Mutex::new(Some(Vec::new()));
         Function {
             name,
@@ -70,16 +70,16 @@ impl Function {
 
     /// Runs one event and waits for the answer.
     ///
-    /// As on Lambda, a failed init is made up for inside the invocation, with the function's
-    /// timeout, and only when that fails too, the caller is told.
-    pub fn invoke(
+    /// As on Lambda, a failed init is repeated within the invocation, with the function's timeout,
+    /// and the caller gets an error only when the second init fails too.
+    pub(crate) fn invoke(
         &self,
         event: Vec<u8>,
         client_context: Option<String>,
     ) -> Result<Reply, Throttled> {
         let invocation = Arc::new(Invocation::new(self.arn(), event, client_context));
         let (answer, log) = loop {
-            let (environment, answer) = match self.environment()? {
+            let (environment, answer) = match self.acquire()? {
                 Acquired::Warm(environment) => {
                     let answer = self.run(&environment, &invocation, Init::None);
                     (environment, answer)
@@ -98,7 +98,7 @@ impl Function {
             };
             let log = environment.log.take_tail();
             environment.release();
-            // None: it had died unseen while it was idle.
+            // `None`: the process had died while it was idle, and another environment is tried.
             if let Some(answer) = answer {
                 break (answer, log);
             }
@@ -110,8 +110,8 @@ impl Function {
         })
     }
 
-    /// Ends all environments; the function is throttled from now on.
-    pub fn end(&self) {
+    /// Ends all environments; from now on, every invocation is throttled.
+    pub(crate) fn end(&self) {
         let apis = self
             .runtime_apis
             .lock()
@@ -127,8 +127,8 @@ impl Function {
         }
     }
 
-    /// An idle environment, else a new one.
-    fn environment(&self) -> Result<Acquired, Throttled> {
+    /// Returns an idle environment, or starts a new one.
+    fn acquire(&self) -> Result<Acquired, Throttled> {
         let mut apis = self
             .runtime_apis
             .lock()
@@ -143,7 +143,7 @@ impl Function {
                     return Ok(Acquired::Warm(environment));
                 }
                 Some(environment) if !environment.is_over() => living += 1,
-                // Its process may still call at this address.
+                // The ending process may still make calls at this address.
                 Some(environment) if !environment.is_dead() => {}
                 _ => vacant = Some(api.clone()),
             }
@@ -167,14 +167,14 @@ impl Function {
         api.replace(|| Environment::start(command, Plan { idle, built }))
     }
 
-    /// When the executable was built; none while it is being built.
+    /// Returns when the executable was built, or `None` while it is being built.
     fn built(&self) -> Option<SystemTime> {
         let file = self.settings.bootstrap.metadata();
         file.and_then(|file| file.modified()).ok()
     }
 
-    /// The first event of an environment; of its successor at the same address, when its init phase
-    /// fails.
+    /// Runs the first event of an environment, or, when the environment's init phase fails, of its
+    /// successor at the same address.
     fn initialise(
         &self,
         api: &RuntimeApi,
@@ -192,7 +192,7 @@ impl Function {
         let report = report::init_failed(begun.elapsed(), "init", failure.status());
         environment.log.read();
         environment.log.line(&report);
-        // Released only when there is a successor: the address is this caller's.
+        // Released only after the successor's start, so that no other caller takes the address.
         let successor = self.start(api);
         environment.release();
         let successor = successor?;
@@ -200,6 +200,7 @@ impl Function {
         Ok((successor, answer))
     }
 
+    /// Runs the event after a second init phase, which is part of the invocation.
     fn initialise_again(&self, environment: &Environment, invocation: &Arc<Invocation>) -> Answer {
         let begun = Instant::now();
         let request_id = &invocation.request_id;
@@ -217,7 +218,8 @@ impl Function {
         }
     }
 
-    /// An environment that dies on its first event is not idle's bad luck: the next one would, too.
+    /// Runs the first event of an environment. A process that ends before it takes that event is an
+    /// error and no reason to try another environment, which would end as well.
     fn run_fresh(
         &self,
         environment: &Environment,
@@ -228,6 +230,8 @@ impl Function {
         answer.unwrap_or_else(|| Err(exit_error(&invocation.request_id, None)))
     }
 
+    /// Runs an event and logs it as Lambda does. Returns `None` if the process had ended before it
+    /// took the event.
     fn run(
         &self,
         environment: &Environment,
@@ -262,7 +266,7 @@ impl Function {
         let name = &self.name;
         let mut command = Command::new(&self.settings.bootstrap);
         command
-            // It would make a bootstrap ask for several events at once (Lambda Managed Instances).
+            // It makes a bootstrap ask for several events at once (Lambda Managed Instances).
             .env_remove("AWS_LAMBDA_MAX_CONCURRENCY")
             .env_remove("_X_AMZN_TRACE_ID")
             .envs(
@@ -304,19 +308,23 @@ impl Function {
     }
 }
 
+/// The environment for an invocation.
 enum Acquired {
+    /// An idle environment, which is reserved now.
     Warm(Arc<Environment>),
+    /// A new environment, whose init phase has not ended.
     Cold(Arc<RuntimeApi>, Arc<Environment>),
+    /// The process or its address could not be started.
     Failed(io::Error),
 }
 
-/// When the init phase of an environment was.
+/// When an environment's init phase took place, and how long it took.
 enum Init {
     /// For an earlier invocation.
     None,
-    /// Before this one, and beside its timeout.
+    /// Before this invocation, in addition to its timeout.
     Before(Duration),
-    /// Inside this one.
+    /// Within this invocation and its timeout.
     Within(Duration),
 }
 

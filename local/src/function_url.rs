@@ -1,7 +1,8 @@
-//! The Function URL: a browser's request becomes an event, the function's answer a response.
+//! The Function URL: turns a browser's request into an event, and the function's answer into a
+//! response.
 //!
 //! Knows nothing of environments. Source: "Invoking Lambda function URLs", AWS Lambda Developer
-//! Guide; where that is wrong, LocalStack's tests that were validated against AWS.
+//! Guide; where that is wrong, those of LocalStack's tests that were validated against AWS.
 
 mod event;
 mod reply;
@@ -11,11 +12,11 @@ use crate::invocation::MAX_PAYLOAD;
 use oxhttp::model::{Body, Method, Request, Response, StatusCode};
 use reply::Reply;
 
-/// Lets the function answer a request whose body has been read.
-pub fn serve(function: &Function, request: &Request<Body>, body: &[u8]) -> Response<Body> {
+/// Has the function answer a request whose body has been read.
+pub(crate) fn serve(function: &Function, request: &Request<Body>, body: &[u8]) -> Response<Body> {
     let event = event::build(request, body);
     let reply = if event.len() > MAX_PAYLOAD {
-        // Base64 makes a body a third larger.
+        // The body has passed the limit, but Base64 makes it a third larger.
         Reply::text(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long")
     } else {
         match function.invoke(event, None) {
@@ -23,7 +24,8 @@ pub fn serve(function: &Function, request: &Request<Body>, body: &[u8]) -> Respo
             Err(Throttled) => Reply::text(StatusCode::TOO_MANY_REQUESTS, "Rate Exceeded."),
         }
     };
-    // Neither has a body (RFC 9110, 9.3.2, 15.3.5, 15.4.5): a client would take it for a response.
+    // The responses to HEAD, 204 and 304 have no body (RFC 9110, 9.3.2, 15.3.5, 15.4.5): a client
+    // would take the body for the next response.
     let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&reply.status);
     let mut response = Response::new(match request.method() == Method::HEAD || bodiless {
         true => Body::empty(),

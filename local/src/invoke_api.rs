@@ -1,6 +1,6 @@
 //! Lambda's Invoke API, so that `aws lambda invoke --endpoint-url` works.
 //!
-//! Source: "Invoke", AWS Lambda API Reference.
+//! Knows nothing of environments. Source: "Invoke", AWS Lambda API Reference.
 
 use crate::function::{Function, Throttled};
 use base64::Engine;
@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-/// How long an event that is not waited for waits when its function is throttled.
+/// The pause before an asynchronous event is tried again, when its function is throttled.
 const EVENT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The function's name or ARN in the request's path, if this is a call of the Invoke API.
-pub fn function_name(request: &Request<Body>) -> Option<String> {
+/// Returns the function's name from the request's path, if the request is a call of the Invoke API.
+pub(crate) fn function_name(request: &Request<Body>) -> Option<String> {
     let path = request.uri().path();
     let name = path
         .strip_prefix("/2015-03-31/functions/")?
@@ -31,8 +31,8 @@ pub fn function_name(request: &Request<Body>) -> Option<String> {
     (request.method() == Method::POST).then(|| name.to_owned())
 }
 
-/// Invokes a function with a body that has been read.
-pub fn serve(
+/// Serves a call whose body has been read.
+pub(crate) fn serve(
     functions: &[Arc<Function>],
     name: &str,
     request: &Request<Body>,
@@ -46,7 +46,7 @@ pub fn serve(
         );
         return refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message);
     };
-    // No payload at all is an empty object to the function.
+    // Without a payload, the function gets an empty object.
     let event = if body.is_empty() {
         b"{}".to_vec()
     } else {
@@ -101,7 +101,7 @@ pub fn serve(
     }
 }
 
-/// What the invoker says of itself; an error if it is no JSON object.
+/// Returns the invoker's client context, or an error if it is not a JSON object in Base64.
 fn client_context(request: &Request<Body>) -> Result<Option<String>, ()> {
     let Some(context) = header(request, "x-amz-client-context") else {
         return Ok(None);
@@ -111,8 +111,12 @@ fn client_context(request: &Request<Body>) -> Result<Option<String>, ()> {
     String::from_utf8(context).map(Some).map_err(drop)
 }
 
-/// A refusal in the form of AWS's API, which its command line understands.
-pub fn refuse(status: StatusCode, error_type: &'static str, message: &str) -> Response<Body> {
+/// Returns a refusal in the form of AWS's API, which the AWS CLI understands.
+pub(crate) fn refuse(
+    status: StatusCode,
+    error_type: &'static str,
+    message: &str,
+) -> Response<Body> {
     answer_refusal(
         status,
         error_type,

@@ -1,10 +1,9 @@
-//! Your own machine standing in for AWS Lambda, for developing and testing a bootstrap; with
-//! `--public` a server where there is no AWS.
+//! Stands in for AWS Lambda on a developer's machine, and, with `--public`, on a server without
+//! AWS.
 //!
-//! Speaks HTTP to the functions as AWS does, and imports none of them. Read on in the order of a
-//! request: `front`, `function_url` or `invoke_api`, `function`, `environment`, `process`; the
-//! other way in is `runtime_api`, where the environments ask for work. `postgres` is their
-//! database.
+//! Speaks HTTP to the functions as AWS does, and imports none of them. In the order of a request,
+//! read `front`, `function_url` or `invoke_api`, `function`, `environment` and `process`. The
+//! processes' own requests come in at `runtime_api`. `postgres` is the functions' database.
 
 mod environment;
 mod front;
@@ -30,7 +29,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::{env, io, thread};
 
-/// Boxed, because nobody branches on a cause: all of them are printed and end the program.
+/// The error is boxed, because no caller branches on its cause: it is printed and ends the program.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
@@ -56,17 +55,17 @@ fn main() -> ExitCode {
 }
 
 fn serve_postgres(options: &Options) -> Result<()> {
-    let (stop, stopped) = mpsc::channel();
-    listen_for_stop(&stop, options)?;
+    let (shutdown, requested) = mpsc::channel();
+    listen_for_shutdown(&shutdown, options)?;
     let postgres = Postgres::start(&options.dir)?;
     println!("{}", postgres.url());
-    stopped.recv()?
+    requested.recv()?
 }
 
 fn serve(options: Options) -> Result<()> {
-    let (stop, stopped) = mpsc::channel();
-    listen_for_stop(&stop, &options)?;
-    // Before anything is started: the port is what is taken most often.
+    let (shutdown, requested) = mpsc::channel();
+    listen_for_shutdown(&shutdown, &options)?;
+    // Before anything is started, because a port in use is the most frequent error.
     let address = front::reserve(options.address)?;
     let bootstrap = bootstrap(&options)?;
     let given = |name: &str| is_set(name) || options.variables.iter().any(|(set, _)| set == name);
@@ -83,13 +82,13 @@ fn serve(options: Options) -> Result<()> {
         .collect();
     let opened = functions.clone();
     let strict = options.strict;
-    // Beside this thread, so that a stop is heard while an event is still being handled.
+    // In another thread, so that a shutdown does not wait for an event that is being handled.
     thread::spawn(move || {
         if let Err(error) = open(&options, address, &opened) {
-            let _ = stop.send(Err(error));
+            let _ = shutdown.send(Err(error));
         }
     });
-    let outcome = stopped.recv()?;
+    let outcome = requested.recv()?;
     for function in &functions {
         function.end();
     }
@@ -100,7 +99,7 @@ fn serve(options: Options) -> Result<()> {
     }
 }
 
-/// Invokes what has to be invoked first, then opens the door.
+/// Invokes the functions that `--invoke` names, then serves requests.
 fn open(options: &Options, address: SocketAddr, functions: &[Arc<Function>]) -> Result<()> {
     for (name, event) in &options.invocations {
         let function = functions.iter().find(|function| function.name == *name);
@@ -125,17 +124,18 @@ fn open(options: &Options, address: SocketAddr, functions: &[Arc<Function>]) -> 
     Ok(server.join()?)
 }
 
-/// Ends the program: with an error, or because it was asked to.
-type Stop = Sender<Result<()>>;
+/// The sender that shuts the program down, with an error or at the user's request.
+type Shutdown = Sender<Result<()>>;
 
-/// Ctrl-C, SIGTERM and, if asked for, the end of standard input are a stop.
-fn listen_for_stop(stop: &Stop, options: &Options) -> Result<()> {
-    let interrupted = stop.clone();
+/// Shuts the program down on Ctrl-C, on SIGTERM and, with `--attached`, at the end of standard
+/// input.
+fn listen_for_shutdown(shutdown: &Shutdown, options: &Options) -> Result<()> {
+    let interrupted = shutdown.clone();
     ctrlc::set_handler(move || {
         let _ = interrupted.send(Ok(()));
     })?;
     if options.attached {
-        let detached = stop.clone();
+        let detached = shutdown.clone();
         thread::spawn(move || {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
             let _ = detached.send(Ok(()));
@@ -164,19 +164,16 @@ fn settings(
     postgres: Option<&Postgres>,
     address: SocketAddr,
 ) -> Result<Settings> {
-    let region = ["AWS_REGION", "AWS_DEFAULT_REGION"]
-        .into_iter()
-        .find_map(|name| env::var(name).ok());
-    let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+    let region = region(|name| env::var(name).ok());
     let mut variables = vec![("AWS_REGION".to_owned(), region.clone())];
     if let Some(postgres) = postgres {
         variables.push(("DATABASE_URL".to_owned(), postgres.url().to_owned()));
     }
-    // Else it is `lambda`, which wants a secret of its own.
+    // Without a value it is `lambda`, which refuses to serve pages without a SECRET_KEY_BASE.
     if !is_set("APP_ENV") && !options.public {
         variables.push(("APP_ENV".to_owned(), "development".to_owned()));
     }
-    // As a deployment sets it to the URL that it got.
+    // `make deploy` sets it as well, to the URL that AWS gives.
     if !is_set("LAMBDA_FUNCTION_URL") {
         let url = format!("http://localhost:{}", address.port());
         variables.push(("LAMBDA_FUNCTION_URL".to_owned(), url));
@@ -185,7 +182,7 @@ fn settings(
         let directory = env::current_dir()?.display().to_string();
         variables.push(("LAMBDA_TASK_ROOT".to_owned(), directory));
     }
-    // The last of a name counts: what was asked for overrides what is the case.
+    // The last value of a name counts, so `--env` overrides the values above.
     variables.extend(options.variables.iter().cloned());
     Ok(Settings {
         bootstrap,
@@ -197,6 +194,34 @@ fn settings(
     })
 }
 
+/// Returns the functions' region. An empty variable is absent.
+fn region(variable: impl Fn(&str) -> Option<String>) -> String {
+    ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|region| !region.is_empty())
+        .unwrap_or_else(|| "us-east-1".to_owned())
+}
+
 fn is_set(name: &str) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_region_is_absent() {
+        let region_of = |own: &str, default: &str| {
+            region(|name| match name {
+                "AWS_REGION" => Some(own.to_owned()),
+                _ => Some(default.to_owned()),
+            })
+        };
+        assert_eq!(region_of("eu-west-1", "eu-north-1"), "eu-west-1");
+        assert_eq!(region_of("", "eu-north-1"), "eu-north-1");
+        assert_eq!(region_of("", ""), "us-east-1");
+        assert_eq!(region(|_| None), "us-east-1");
+    }
 }

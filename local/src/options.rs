@@ -1,4 +1,4 @@
-//! The command line: what is asked of `local`.
+//! The command line of `local`: its options, their defaults and their help.
 //!
 //! Parses and checks; starts nothing.
 
@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `--help` prints.
-pub const HELP: &str = "\
-Your own machine standing in for AWS Lambda: a Function URL in front, the Runtime API behind,
+pub(crate) const HELP: &str = "\
+Stands in for AWS Lambda on this machine: a Function URL, the Invoke API and the Runtime API,
 execution environments as processes, and a private Postgres.
 
 Usage:
@@ -22,28 +22,29 @@ Options:
   --functions NAME=HANDLER,...
                           the functions; the first one has the Function URL
                           [default: web=http,migrations=migrate]
-  --env NAME=VALUE        an environment variable of the functions, beside those that `local`
-                          itself has; repeatable
-  --invoke NAME=JSON      invoke NAME once before serving, in order; an error ends `local` with 1
-  --port N                of 127.0.0.1; 0 is any free one [default: 9000]
-  --public ADDRESS:PORT   instead of --port: serve others than you there, through a proxy that does
-                          TLS and says X-Forwarded-For; without the Invoke API, which asks nobody
-                          who they are, and in production: with a SECRET_KEY_BASE of yours
+  --env NAME=VALUE        an environment variable of the functions, in addition to the variables
+                          of `local` itself; repeatable
+  --invoke NAME=JSON      invoke NAME once before serving; repeatable, in order; an error ends
+                          `local` with 1
+  --port N                listen on 127.0.0.1 at this port; 0 is any free one [default: 9000]
+  --public ADDRESS:PORT   listen there instead, for others, behind a proxy that does TLS and sets
+                          X-Forwarded-For; without the Invoke API, which has no authentication;
+                          APP_ENV is not set to `development`, so set a SECRET_KEY_BASE
   --timeout SECONDS       a function's timeout [default: 30]
   --max-concurrency N     environments of one function at the same time [default: 10]
-  --idle SECONDS          an environment idle that long is ended [default: 300]
-  --dir DIR               where the private Postgres lives [default: target/postgres]
+  --idle SECONDS          end an environment that was idle for so long [default: 300]
+  --dir DIR               the directory of the private Postgres [default: target/postgres]
   --strict                end with 1 if a bootstrap broke the Runtime API's contract
-  --attached              also stop when standard input is closed
-  --help                  this text
+  --attached              also end when standard input is closed
+  --help                  print this text
 
-Set DATABASE_URL (or DB_HOST), and no private Postgres is started.
+When DATABASE_URL or DB_HOST is set, no private Postgres is started.
 Ctrl-C or SIGTERM ends everything that was started here.
 ";
 
-/// What to do.
+/// The command.
 #[derive(Debug, PartialEq)]
-pub enum Request {
+pub(crate) enum Request {
     /// Print `HELP`.
     Help,
     /// Serve functions.
@@ -52,32 +53,32 @@ pub enum Request {
     Postgres(Options),
 }
 
-/// How to do it.
+/// The options of a command.
 #[derive(Debug, PartialEq)]
-pub struct Options {
-    /// None: `bootstrap` beside this executable.
+pub(crate) struct Options {
+    /// The executable of every environment; `None` for the `bootstrap` beside this executable.
     pub bootstrap: Option<PathBuf>,
-    /// Names and handlers.
+    /// The names and the handlers of the functions.
     pub functions: Vec<(String, String)>,
     /// Environment variables of the functions.
     pub variables: Vec<(String, String)>,
-    /// Names and events.
+    /// The functions to invoke before serving, and their events.
     pub invocations: Vec<(String, String)>,
-    /// Where to listen.
+    /// The address to listen on.
     pub address: SocketAddr,
-    /// Others than this machine's user may reach it.
+    /// Whether others than this machine's user are served.
     pub public: bool,
     /// A function's timeout.
     pub timeout: Duration,
-    /// Environments of one function.
+    /// How many environments a function may have at the same time.
     pub max_concurrency: usize,
     /// How long an environment may be idle.
     pub idle: Duration,
-    /// Where the private Postgres lives.
+    /// The directory of the private Postgres.
     pub dir: PathBuf,
-    /// Stop when standard input is closed.
+    /// Whether the end of standard input ends `local`.
     pub attached: bool,
-    /// Violations of the contract are an error at the end.
+    /// Whether violations of the Runtime API's contract are an error at the end.
     pub strict: bool,
 }
 
@@ -100,8 +101,10 @@ impl Default for Options {
     }
 }
 
-/// Reads the arguments, without the program's name.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, lexopt::Error> {
+/// Parses the arguments, which do not include the program's name.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Request, lexopt::Error> {
     use lexopt::prelude::*;
 
     let mut options = Options::default();
@@ -161,6 +164,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Request, l
     }
 }
 
+/// Fills in the default functions, and checks the options against each other.
 fn complete(mut options: Options) -> Result<Options, lexopt::Error> {
     if options.functions.is_empty() {
         let defaults = [("web", "http"), ("migrations", "migrate")];
@@ -199,7 +203,8 @@ fn complete(mut options: Options) -> Result<Options, lexopt::Error> {
     Ok(options)
 }
 
-/// Lambda refuses to have these set ("Defined runtime environment variables").
+/// Returns whether Lambda refuses to have this variable set ("Defined runtime environment
+/// variables"). `AWS_REGION` and `LAMBDA_TASK_ROOT`, which Lambda refuses too, can be set here.
 fn is_reserved(name: &str) -> bool {
     let free = ["AWS_LAMBDA_LOG_FORMAT", "AWS_LAMBDA_LOG_LEVEL"];
     (name.starts_with("AWS_LAMBDA_") && !free.contains(&name))
@@ -274,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_option_is_named_with_what_is_right() {
+    fn a_wrong_option_is_refused_with_what_it_may_be() {
         refused(
             &["--port", "x"],
             "--port wants a whole number from 0 to 65535, not `x`",

@@ -16,23 +16,23 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The database of the default environment.
+/// The name of the database that is created with the cluster.
 const DATABASE: &str = "plain_lambda_development";
 
 /// A running server. Dropping it stops it.
-pub struct Postgres {
+pub(crate) struct Postgres {
     url: String,
     cluster: Cluster,
-    /// Held as long as the server is ours; the kernel lets go of it however we end.
+    /// The lock of the directory, which the kernel releases however `local` ends.
     _lock: File,
 }
 
 impl Postgres {
-    /// Starts the server that lives in `dir`, and writes its URL to `dir/url`.
+    /// Starts the server whose files are in `dir`, and writes its URL to `dir/url`.
     ///
-    /// What is missing is made first: the directory, the cluster, and, by a download of 12 MB,
-    /// Postgres itself. An error if another `local` runs on this directory.
-    pub fn start(dir: &Path) -> Result<Postgres> {
+    /// Creates what is missing: the directory, the cluster, and, by a download of 12 MB, Postgres
+    /// itself. Fails if another `local` uses this directory.
+    pub(crate) fn start(dir: &Path) -> Result<Postgres> {
         let failed = |cause| format!("failed to use `{}`: {cause}", dir.display());
         fs::create_dir_all(dir).map_err(failed)?;
         let dir = dir.canonicalize().map_err(failed)?;
@@ -40,7 +40,7 @@ impl Postgres {
         let account = Account::of_postgres()?;
         let place = Place::of(&dir, account.as_ref())?;
         let binaries = Binaries::find(&place)?;
-        let cluster = Cluster::open(binaries, &place.data, account)?;
+        let cluster = Cluster::new(binaries, &place.data, account);
         let password = cluster.prepare(DATABASE)?;
         let port = cluster.start()?;
         let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{DATABASE}");
@@ -52,8 +52,8 @@ impl Postgres {
         })
     }
 
-    /// With the password: for the functions, not for the log.
-    pub fn url(&self) -> &str {
+    /// Returns the URL, which has the password in it: for the functions, not for a log.
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 }
@@ -77,7 +77,7 @@ fn lock(dir: &Path) -> Result<File> {
     }
 }
 
-/// Writes a file that nobody else may read.
+/// Writes a file that no other user may read.
 fn write_secret(path: &Path, secret: &str) -> Result<()> {
     let failed = |cause| format!("failed to write `{}`: {cause}", path.display());
     let mut options = OpenOptions::new();

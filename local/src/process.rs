@@ -1,7 +1,7 @@
 //! The process of one execution environment: started, frozen, thawed, killed, watched.
 //!
-//! Knows signals and process ids; nothing of invocations. Its owner sends no signal once the
-//! process is reaped, so that none can reach a stranger who got the same id.
+//! Knows signals and process ids, but nothing of invocations. Its owner must send no signal once
+//! the process is reaped, because the id may then be another process's.
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -11,55 +11,55 @@ use std::process::{Child, Command};
 
 /// A process that leads a process group of its own; signals go to the whole group.
 ///
-/// Nothing stays behind if `local` itself is killed: a running process loses its Runtime API, and
-/// the kernel sends SIGHUP and SIGCONT to a stopped group that has become an orphan
-/// (POSIX, `_exit`: "newly-orphaned process group").
-pub struct Process {
+/// No process stays behind if `local` itself is killed: a running process loses its Runtime API,
+/// and the kernel sends SIGHUP and SIGCONT to a stopped group that has become an orphan (POSIX,
+/// `_exit`: "newly-orphaned process group").
+pub(crate) struct Process {
     pid: Pid,
 }
 
 impl Process {
-    /// Starts `command`; the child is what `reap` wants.
-    pub fn start(command: &mut Command) -> io::Result<(Process, Child)> {
+    /// Starts `command`, and returns the child too, which the caller has to reap after `await_end`.
+    pub(crate) fn start(command: &mut Command) -> io::Result<(Process, Child)> {
         let child = command.process_group(0).spawn()?;
         let pid = Pid::from_child(&child);
         Ok((Process { pid }, child))
     }
 
-    /// Lambda freezes an environment that waits for its next event.
-    pub fn freeze(&self) {
+    /// Stops the group, as Lambda freezes an environment that waits for its next event.
+    pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
     /// Undoes `freeze`.
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
     /// Asks the group to end.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
     /// Ends the group at once, frozen or not.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.signal(Signal::KILL);
     }
 
-    /// Whether it has ended, even if nobody has noticed yet.
-    pub fn has_ended(&self) -> bool {
+    /// Returns whether the process has ended, reaped or not.
+    pub(crate) fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
     }
 
-    /// Blocks until it has ended, and leaves it to be reaped.
-    pub fn await_end(&self) {
+    /// Blocks until the process has ended, and does not reap it.
+    pub(crate) fn await_end(&self) {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while matches!(waitid(WaitId::Pid(self.pid), options), Err(Errno::INTR)) {}
     }
 
-    /// Its largest resident set so far, in MB; none where there is no `/proc`.
-    pub fn max_memory_mb(&self) -> Option<u64> {
+    /// Returns the largest resident set so far, in MB, or `None` where there is no `/proc`.
+    pub(crate) fn max_memory_mb(&self) -> Option<u64> {
         let path = format!("/proc/{}/status", self.pid.as_raw_nonzero());
         let status = std::fs::read_to_string(path).ok()?;
         let line = status
@@ -70,7 +70,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        // The only failure is a group that has ended: its watcher is about to say so.
+        // It fails only for a group that has ended, which the watching thread is about to notice.
         let _ = kill_process_group(self.pid, signal);
     }
 }

@@ -1,6 +1,6 @@
-//! Counts what a runtime does against the Runtime API's contract, and says it as it happens.
+//! Counts a runtime's violations of the Runtime API's contract, and prints each as it happens.
 //!
-//! `--strict` makes of it an error at the end. Knows rules, no connections.
+//! With `--strict`, they make `local` end with an error. Knows the rules, but no connections.
 
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static VIOLATIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts and prints a violation.
-pub fn violation(what: &str) {
+pub(crate) fn violation(what: &str) {
     VIOLATIONS.fetch_add(1, Ordering::Relaxed);
     eprintln!("VIOLATION of the Runtime API's contract: {what}");
 }
 
-/// How many there were.
-pub fn violations() -> usize {
+/// Returns the number of violations so far.
+pub(crate) fn violations() -> usize {
     VIOLATIONS.load(Ordering::Relaxed)
 }
 
-/// Whether the platform keeps this error type: `(Runtime|Function)\.[A-Z][a-zA-Z]+`; others become
-/// `Runtime.Unknown` or `Function.Unknown` (`fatalerror.go` of AWS's own emulator).
-pub fn is_error_type(text: &str) -> bool {
+/// Returns whether the platform keeps this error type: `(Runtime|Function)\.[A-Z][a-zA-Z]+`. Others
+/// become `Runtime.Unknown` or `Function.Unknown` (`fatalerror.go` of AWS's own emulator).
+pub(crate) fn is_error_type(text: &str) -> bool {
     let name = text
         .strip_prefix("Runtime.")
         .or(text.strip_prefix("Function."));
@@ -33,17 +33,17 @@ pub fn is_error_type(text: &str) -> bool {
     })
 }
 
-/// Whether this is an error's body ("Using the Lambda runtime API").
-pub fn is_error(body: &[u8]) -> bool {
+/// Returns whether this is an error's body ("Using the Lambda runtime API").
+pub(crate) fn is_error(body: &[u8]) -> bool {
     let error = serde_json::from_slice::<Map<String, Value>>(body).unwrap_or_default();
     ["errorMessage", "errorType"]
         .iter()
         .all(|field| error.get(*field).is_some_and(Value::is_string))
 }
 
-/// Whether the platform can show this to X-Ray: a JSON object, which it crops above 64 KiB
-/// (`error_cause.go`).
-pub fn is_error_cause(text: &str) -> bool {
+/// Returns whether the platform passes this cause to X-Ray unchanged: a JSON object of at most
+/// 64 KiB, above which it is cropped (`error_cause.go` of AWS's own emulator).
+pub(crate) fn is_error_cause(text: &str) -> bool {
     text.len() <= 64 * 1024 && serde_json::from_str::<Map<String, Value>>(text).is_ok()
 }
 
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_cause_is_a_json_object_of_some_size() {
+    fn an_error_cause_is_a_json_object_of_at_most_64_kib() {
         assert!(is_error_cause(r#"{"paths":[]}"#));
         assert!(!is_error_cause("[]"));
         assert!(!is_error_cause("{"));

@@ -5,24 +5,26 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-/// The memory that functions are told they have; nothing limits them to it here.
-pub const MEMORY_MB: u64 = 128;
+/// The memory size that functions are told; nothing here limits them to it.
+pub(crate) const MEMORY_MB: u64 = 128;
 
-/// An invocation begins.
-pub fn start(request_id: &str) -> String {
+/// Formats the line for the start of an invocation.
+pub(crate) fn start(request_id: &str) -> String {
     format!("START RequestId: {request_id} Version: $LATEST")
 }
 
-/// An init phase that did not end in `/next`: before the first invocation, or inside it.
-pub fn init_failed(duration: Duration, phase: &str, status: &str) -> String {
+/// Formats the line for an init phase that did not end in `/next`. `phase` is `init` before the
+/// first invocation, and `invoke` within it.
+pub(crate) fn init_failed(duration: Duration, phase: &str, status: &str) -> String {
     format!(
         "INIT_REPORT Init Duration: {}\tPhase: {phase}\tStatus: {status}",
         milliseconds(duration)
     )
 }
 
-/// An invocation has ended. `init` is the duration of a cold start.
-pub fn end(
+/// Formats the lines for the end of an invocation. `init` is the duration of the init phase, in a
+/// cold start.
+pub(crate) fn end(
     request_id: &str,
     duration: Duration,
     init: Option<Duration>,

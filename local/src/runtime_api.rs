@@ -1,13 +1,13 @@
 //! The Runtime API, as a process on Lambda sees it: paths, headers, statuses, on may_minihttp.
 //!
-//! One address for one environment at a time, so `AWS_LAMBDA_RUNTIME_API` is plain `host:port` and
-//! it is known who calls. Decides nothing: `environment` says what is allowed.
-//! Source: "Using the Lambda runtime API", AWS Lambda Developer Guide, and the statuses of
+//! An address serves one environment at a time, so `AWS_LAMBDA_RUNTIME_API` is plain `host:port`,
+//! and the address identifies the caller. `environment` decides which calls are allowed.
+//! Sources: "Using the Lambda runtime API", AWS Lambda Developer Guide; for the statuses,
 //! aws-lambda-runtime-interface-emulator.
 
 mod status;
 
-use crate::environment::{Environment, Handed, Refusal};
+use crate::environment::{ApiError, Environment, Handed};
 use crate::invocation::{self, MAX_PAYLOAD, error};
 use crate::referee;
 use may::sync::Mutex;
@@ -18,19 +18,22 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// One coroutine's stack, in machine words: may's default of 32 KB is too small for JSON in a
-/// debug build.
+/// The size of a coroutine's stack, in machine words. May's default of 32 KB is too small for JSON
+/// in a debug build.
 const STACK_WORDS: usize = 64 * 1024;
 
-/// The versions in the paths: of the Runtime API, and of the Extensions API.
+/// The version in the paths of the Runtime API.
 const RUNTIME: &str = "2018-06-01";
+
+/// The version in the paths of the Extensions API.
 const EXTENSIONS: &str = "2020-01-01";
 
-/// An environment has one internal extension at most, so all may have the same identifier.
+/// The header with an extension's identifier. All extensions have the same identifier, because an
+/// environment has one internal extension at most.
 const EXTENSION: &str = "Lambda-Extension-Identifier: 8f0d9f0a-0000-4000-8000-000000000001";
 
-/// One Runtime API address. Environments live behind it one after the other.
-pub struct RuntimeApi {
+/// One address of the Runtime API, which serves one environment after the other.
+pub(crate) struct RuntimeApi {
     /// Where it listens.
     pub address: SocketAddr,
     environment: Mutex<Option<Arc<Environment>>>,
@@ -38,9 +41,9 @@ pub struct RuntimeApi {
 
 impl RuntimeApi {
     /// Listens on a free port of the loopback interface, for as long as `local` runs.
-    pub fn start() -> io::Result<Arc<RuntimeApi>> {
+    pub(crate) fn start() -> io::Result<Arc<RuntimeApi>> {
         may::config().set_stack_size(STACK_WORDS);
-        // may_minihttp does not tell which port it got, so it is not asked for port 0.
+        // A free port is found first, because may_minihttp does not tell which port it got.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let environment = Mutex::new(None);
         let api = Arc::new(RuntimeApi {
@@ -52,17 +55,17 @@ impl RuntimeApi {
         Ok(api)
     }
 
-    /// The environment behind this address, dead or alive.
-    pub fn environment(&self) -> Option<Arc<Environment>> {
+    /// Returns the environment that this address serves, dead or alive.
+    pub(crate) fn environment(&self) -> Option<Arc<Environment>> {
         self.environment
             .lock()
             .expect("no holder of this lock panics")
             .clone()
     }
 
-    /// Puts a new environment behind this address. A connection that is made meanwhile waits, so
-    /// it is never taken for the predecessor's.
-    pub fn replace(
+    /// Starts a new environment, which this address serves from now on. A connection that is made
+    /// meanwhile waits, so it is never taken for the predecessor's.
+    pub(crate) fn replace(
         &self,
         start: impl FnOnce() -> io::Result<Arc<Environment>>,
     ) -> io::Result<Arc<Environment>> {
@@ -76,6 +79,7 @@ impl RuntimeApi {
     }
 }
 
+/// Creates the service of each new connection.
 struct Connections(Arc<RuntimeApi>);
 
 impl HttpServiceFactory for Connections {
@@ -88,8 +92,8 @@ impl HttpServiceFactory for Connections {
     }
 }
 
-/// A connection belongs to the environment that was current when it was made: what a dead process
-/// has left in it cannot reach the successor.
+/// A connection. It belongs to the environment that was current when it was made, so a call that a
+/// dead process has left in it cannot reach the successor.
 struct Connection {
     environment: Option<Arc<Environment>>,
 }
@@ -103,7 +107,7 @@ impl HttpService for Connection {
             (_, Err(status)) => Err(status),
         };
         if let Err(status) = served {
-            // An environment that was ended meanwhile has done nothing wrong.
+            // A process whose environment was ended meanwhile has violated nothing.
             let over = self
                 .environment
                 .as_ref()
@@ -117,6 +121,8 @@ impl HttpService for Connection {
     }
 }
 
+/// A call of the Runtime API or of the Extensions API. A body is `None` if it is larger than Lambda
+/// takes.
 enum Call {
     Next,
     Response(String, Option<Vec<u8>>),
@@ -127,41 +133,41 @@ enum Call {
 }
 
 impl Call {
-    /// Reads the whole request: may_minihttp takes what is left of it for the next one.
+    /// Reads the whole request, because may_minihttp takes the rest of it for the next request.
     fn read(request: Request) -> Result<Call, Status> {
         let path = request.path().to_owned();
         let get = request.method() == "GET";
         let post = request.method() == "POST";
         let chunked = header(&request, "transfer-encoding").is_some();
         let length = header(&request, "content-length").map_or(Some(0), |value| value.parse().ok());
-        let said = Said::read(&request);
+        let headers = RequestHeaders::read(&request);
         let body = match length {
             Some(length) if !chunked => read(request, length)?,
             _ => return Err(Status::LENGTH_REQUIRED),
         };
-        said.check(post);
+        headers.check(post);
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments[..] {
             [RUNTIME, "runtime", "invocation", "next"] if get => Ok(Call::Next),
             [RUNTIME, "runtime", "invocation", id, "response"] if post => {
-                said.check_invocation_id(id);
-                said.check_response_mode()?;
+                headers.check_invocation_id(id);
+                headers.check_response_mode()?;
                 Ok(Call::Response(id.to_owned(), body))
             }
             [RUNTIME, "runtime", "invocation", id, "error"] if post => {
-                said.check_invocation_id(id);
-                said.check_error();
+                headers.check_invocation_id(id);
+                headers.check_error();
                 Ok(Call::Error(id.to_owned(), body))
             }
             [RUNTIME, "runtime", "init", "error"] if post => {
-                said.check_error();
+                headers.check_error();
                 Ok(Call::InitError(body))
             }
-            [EXTENSIONS, "extension", "register"] if post => match said.extension_name {
+            [EXTENSIONS, "extension", "register"] if post => match headers.extension_name {
                 Some(_) => Ok(Call::RegisterExtension),
                 None => Err(Status::NO_EXTENSION),
             },
-            [EXTENSIONS, "extension", "event", "next"] if get => match said.is_registered() {
+            [EXTENSIONS, "extension", "event", "next"] if get => match headers.is_registered() {
                 true => Ok(Call::NextExtensionEvent),
                 false => Err(Status::NO_EXTENSION),
             },
@@ -182,7 +188,7 @@ impl Call {
                         write_event(&handed, response);
                         Ok(())
                     }
-                    Err(refusal) => Err(status(refusal)),
+                    Err(error) => Err(status(error)),
                 };
             }
             Call::Response(id, Some(body)) => environment.answer(&id, Ok(body)),
@@ -218,16 +224,16 @@ impl Call {
     }
 }
 
-fn status(refusal: Refusal) -> Status {
-    match refusal {
-        Refusal::InvalidStateTransition => Status::WRONG_STATE,
-        Refusal::InvalidRequestId => Status::WRONG_ID,
-        Refusal::Gone => Status::GONE,
+fn status(error: ApiError) -> Status {
+    match error {
+        ApiError::InvalidStateTransition => Status::WRONG_STATE,
+        ApiError::InvalidRequestId => Status::WRONG_ID,
+        ApiError::Gone => Status::GONE,
     }
 }
 
-/// What a runtime says in the headers of a request.
-struct Said {
+/// The headers of a request that are checked, and its method and path.
+struct RequestHeaders {
     line: String,
     host: Option<String>,
     content_type: Option<String>,
@@ -239,9 +245,9 @@ struct Said {
     extension_id: Option<String>,
 }
 
-impl Said {
-    fn read(request: &Request) -> Said {
-        Said {
+impl RequestHeaders {
+    fn read(request: &Request) -> RequestHeaders {
+        RequestHeaders {
             line: format!("{} {}", request.method(), request.path()),
             host: header(request, "host"),
             content_type: header(request, "content-type"),
@@ -254,7 +260,7 @@ impl Said {
         }
     }
 
-    /// What every request has to have (RFC 9112, 3.2; RFC 9110, 8.3).
+    /// Checks for the headers that every request has to have (RFC 9112, 3.2; RFC 9110, 8.3).
     fn check(&self, post: bool) {
         if self.host.is_none() {
             referee::violation(&format!("{} has no Host", self.line));
@@ -272,14 +278,14 @@ impl Said {
     fn check_invocation_id(&self, request_id: &str) {
         let expected = invocation::invocation_id(request_id);
         if self.invocation_id.as_ref() != Some(&expected) {
-            let said = &self.invocation_id;
+            let echoed = &self.invocation_id;
             referee::violation(&format!(
-                "an answer echoes Lambda-Runtime-Invocation-Id {said:?}, not {expected:?}"
+                "an answer echoes Lambda-Runtime-Invocation-Id {echoed:?}, not {expected:?}"
             ));
         }
     }
 
-    /// There is one mode beside the one that needs no word.
+    /// Refuses a response mode other than `streaming` and the default, which has no name.
     fn check_response_mode(&self) -> Result<(), Status> {
         match self.response_mode.as_deref() {
             None | Some("" | "streaming") => Ok(()),
@@ -288,10 +294,10 @@ impl Said {
     }
 
     fn check_error(&self) {
-        let said = self.error_type.as_deref().unwrap_or_default();
-        if !referee::is_error_type(said) {
+        let error_type = self.error_type.as_deref().unwrap_or_default();
+        if !referee::is_error_type(error_type) {
             referee::violation(&format!(
-                "an error has Lambda-Runtime-Function-Error-Type {said:?}, which is not like \
+                "an error has Lambda-Runtime-Function-Error-Type {error_type:?}, which is not like \
                  Function.ErrorType"
             ));
         }
@@ -309,9 +315,9 @@ impl Said {
 
 fn check_error_body(body: &[u8]) {
     if !referee::is_error(body) {
-        let said = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
+        let beginning = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
         referee::violation(&format!(
-            "an error's body is no JSON object with an errorMessage and an errorType: {said:?}"
+            "an error's body is no JSON object with an errorMessage and an errorType: {beginning:?}"
         ));
     }
 }
@@ -324,9 +330,9 @@ fn header(request: &Request, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(header.value).into_owned())
 }
 
-/// The body; none if it is larger than Lambda takes.
+/// Reads the body, or returns `None` if it is larger than Lambda takes.
 fn read(request: Request, length: usize) -> Result<Option<Vec<u8>>, Status> {
-    // Dropping the reader reads what is left.
+    // Dropping the reader reads the rest of the body.
     let mut reader = request.body();
     if length > MAX_PAYLOAD {
         return Ok(None);
@@ -362,7 +368,7 @@ fn write_event(handed: &Handed, response: &mut Response) {
         headers.push_str("\r\nLambda-Runtime-Client-Context: ");
         headers.extend(context.chars().filter(|character| !character.is_control()));
     }
-    // may_minihttp takes static headers only: some 300 bytes an invocation are the price.
+    // may_minihttp takes only `&'static str` headers, so some 300 bytes of each invocation leak.
     response.header(Box::leak(headers.into_boxed_str()));
     response.body_vec(invocation.event.clone());
 }

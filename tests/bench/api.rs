@@ -1,6 +1,6 @@
-//! The Runtime API's side of a cold start: plain sockets, polled by the one thread that also takes
-//! the times. Every answer is one write with a Content-Length. Knows neither candidates nor clocks
-//! beyond the moment at which a request was whole.
+//! The Runtime API for a cold start: plain sockets, polled by the thread that also measures the times.
+//! Every answer is one write with a Content-Length. Knows no candidate, and of time only the moment at
+//! which a request was complete.
 
 use crate::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -9,48 +9,48 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Longer than any start that is worth a number.
+/// How long to wait for a request; longer than any start that is worth measuring.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 30,
     tv_nsec: 0,
 };
 
-/// The API of one process.
-pub struct Api {
+/// The Runtime API of one process.
+pub(crate) struct Api {
     listener: TcpListener,
-    /// A closed one leaves its place empty, because requests know it by its index.
+    /// A closed connection leaves `None`, because a request refers to its connection by index.
     connections: Vec<Option<Connection>>,
     invocations: u64,
 }
 
-/// A client may keep more than one.
+/// One of the connections of the client.
 struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
 }
 
-/// A whole request.
-pub struct Request {
-    /// When its last byte was read.
+/// A complete request.
+pub(crate) struct Request {
+    /// When the last byte of the request was read.
     pub at: Instant,
-    /// What it asks.
+    /// The call of the Runtime API.
     pub call: Call,
     connection: usize,
 }
 
-/// What a runtime asks.
-pub enum Call {
-    /// The next invocation.
+/// A call of the Runtime API.
+pub(crate) enum Call {
+    /// `GET /next`.
     Next,
-    /// To take a response.
+    /// `POST /response`, with its body.
     Response(Vec<u8>),
-    /// Something that no candidate should: the request's head and body.
+    /// Any other request, which no candidate should send: its head and body.
     Other(String),
 }
 
 impl Api {
     /// Listens on a free port.
-    pub fn listen() -> Result<Api> {
+    pub(crate) fn listen() -> Result<Api> {
         Ok(Api {
             listener: TcpListener::bind("127.0.0.1:0")?,
             connections: Vec::new(),
@@ -58,13 +58,13 @@ impl Api {
         })
     }
 
-    /// What AWS_LAMBDA_RUNTIME_API says.
-    pub fn address(&self) -> Result<SocketAddr> {
+    /// Returns the value of AWS_LAMBDA_RUNTIME_API.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
     }
 
-    /// Waits for `/next`; when it was whole.
-    pub fn await_next(&mut self) -> Result<Request> {
+    /// Waits for `/next`.
+    pub(crate) fn await_next(&mut self) -> Result<Request> {
         let request = self.request()?;
         match &request.call {
             Call::Next => Ok(request),
@@ -72,9 +72,9 @@ impl Api {
         }
     }
 
-    /// Answers `/next` with an event, and waits for the response, a 200 to a browser. It is not
-    /// yet confirmed.
-    pub fn invoke(&mut self, next: &Request, event: &str) -> Result<Request> {
+    /// Answers `/next` with an event and waits for the response, a page with status 200. `confirm` has to
+    /// answer the response.
+    pub(crate) fn invoke(&mut self, next: &Request, event: &str) -> Result<Request> {
         self.invocations += 1;
         let deadline = SystemTime::now() + Duration::from_secs(30);
         let deadline = deadline.duration_since(UNIX_EPOCH)?.as_millis();
@@ -98,8 +98,8 @@ impl Api {
         }
     }
 
-    /// Confirms a response.
-    pub fn confirm(&mut self, response: &Request) -> Result<()> {
+    /// Answers a response with 202.
+    pub(crate) fn confirm(&mut self, response: &Request) -> Result<()> {
         let answer = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\n\
                        Content-Length: 16\r\n\r\n{\"status\":\"OK\"}\n";
         self.send(response, answer)
@@ -120,7 +120,7 @@ impl Api {
         }
     }
 
-    /// The connections that have something to say, after new ones were taken.
+    /// Waits until a connection is readable, accepts a new one, and returns the readable ones.
     fn ready(&mut self) -> Result<Vec<usize>> {
         let known = self.connections.iter().enumerate();
         let open: Vec<(usize, &Connection)> = known
@@ -171,8 +171,8 @@ impl Api {
 }
 
 impl Call {
-    /// Bytes of a response.
-    pub fn size(&self) -> usize {
+    /// Returns the size of a response in bytes.
+    pub(crate) fn size(&self) -> usize {
         match self {
             Call::Response(body) => body.len(),
             Call::Next | Call::Other(_) => 0,
@@ -191,7 +191,7 @@ impl fmt::Display for Call {
 }
 
 impl Connection {
-    /// Reads once; false when it was closed.
+    /// Reads once; returns false when the connection is closed.
     fn read(&mut self) -> Result<bool> {
         let mut bytes = [0; 8 * 1024];
         match self.stream.read(&mut bytes) {

@@ -1,36 +1,36 @@
-//! What is started: the shipped executable, its peers and the floor, each with its variables.
-//! Knows where they are built; starts nothing.
+//! The candidates: the shipped executable, its peers and the floor, each with its variables. Knows
+//! where they are built; starts nothing.
 
 use crate::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A program that serves invocations.
-pub struct Candidate {
-    /// As the tables call it.
+pub(crate) struct Candidate {
+    /// Its name in the tables.
     pub name: &'static str,
     /// Its executable.
     pub program: PathBuf,
-    /// What becomes it, at a sign.
+    /// The program that waits for a byte and then executes `program`.
     pub launcher: PathBuf,
-    /// What it is told besides what Lambda tells every function.
+    /// Its environment variables, without those that Lambda sets for every function.
     pub variables: Vec<(&'static str, String)>,
 }
 
-/// The name of ours.
-pub const OURS: &str = "plain-lambda";
+/// The name of the shipped executable in the tables.
+pub(crate) const OURS: &str = "plain-lambda";
 
-/// What is built where: `make bench` builds it.
-pub struct Built {
+/// Where `make bench` has built the candidates.
+pub(crate) struct Built {
     root: PathBuf,
-    /// What is shipped.
+    /// The shipped executable.
     pub bootstrap: PathBuf,
     triple: String,
 }
 
 impl Built {
-    /// Reads the target that is shipped.
-    pub fn find(root: &Path) -> Result<Built> {
+    /// Reads which target is shipped.
+    pub(crate) fn find(root: &Path) -> Result<Built> {
         let triple = fs::read_to_string(root.join("target/triple"))
             .map_err(|error| format!("failed to read target/triple: {error}; run `make bench`"))?;
         let triple = triple.trim().to_string();
@@ -45,8 +45,8 @@ impl Built {
         })
     }
 
-    /// Who answers `GET /up`; the floor first.
-    pub fn hello(&self) -> Result<Vec<Candidate>> {
+    /// Returns the candidates that answer `GET /up`; the floor, which is the baseline, first.
+    pub(crate) fn hello(&self) -> Result<Vec<Candidate>> {
         let nowhere = "postgres://nobody@127.0.0.1:1/nothing".to_string();
         let tuned = format!("peers/{}/tuned/lambda_http_tuned", self.triple);
         [
@@ -60,8 +60,8 @@ impl Built {
         .collect()
     }
 
-    /// Who answers `GET /` from a database; the one first that the others are compared with.
-    pub fn page(&self, variables: &[(&'static str, String)]) -> Result<Vec<Candidate>> {
+    /// Returns the candidates that answer `GET /up?db` from a database; the baseline first.
+    pub(crate) fn page(&self, variables: &[(&'static str, String)]) -> Result<Vec<Candidate>> {
         let peer = |name, path| self.other(name, path, variables.to_vec());
         let migrations = self.root.join("migrations").display().to_string();
         let mut ours = variables.to_vec();

@@ -1,5 +1,5 @@
-//! The ratios of a report as an SVG: horizontal bars with their intervals. No absolute time is
-//! promised anywhere, so none is drawn.
+//! Draws the ratios of a report as an SVG: horizontal bars with their intervals. Draws no absolute
+//! time, as the project promises none.
 
 use crate::candidate::OURS;
 use crate::report::Report;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 170.0;
-/// Room for a ratio behind the longest bar.
+/// Room for the text of a ratio after the longest bar.
 const RIGHT: f64 = 120.0;
 const TOP: f64 = 84.0;
 const ROW: f64 = 38.0;
@@ -33,8 +33,8 @@ text { fill: #e6edf3 }
 .one { stroke: #9198a1 }
 }";
 
-/// Draws the first responses' ratios.
-pub fn draw(report: &Report) -> String {
+/// Draws the ratios of the times to the first response.
+pub(crate) fn draw(report: &Report) -> String {
     let ratios: Vec<(&str, Interval)> = report
         .outcomes
         .iter()

@@ -1,5 +1,5 @@
-//! The database of the pages: a private Postgres of its own, with the project's migrations, TLS and
-//! SCRAM, and a way to let it sleep. Knows nothing of who reads it.
+//! The database of the pages: a private Postgres with the project's migrations, TLS and SCRAM, and a
+//! proxy that makes it seem asleep. Knows no candidate.
 
 use crate::Result;
 use crate::machine::Machine;
@@ -15,14 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a sleeping database takes to wake up: what Neon's often do.
+/// How long a sleeping database takes to wake up; often so with Neon.
 const WAKING: Duration = Duration::from_millis(500);
 
-/// What `bootstrap migrate` is asked, to make and fill the tables.
+/// The events for `bootstrap migrate` that make and fill the tables.
 const ACTIONS: [&str; 2] = [r#"{"action":"migrate"}"#, r#"{"action":"seed"}"#];
 
 /// A running server.
-pub struct Database {
+pub(crate) struct Database {
     /// `postgres://user:password@`
     user: String,
     port: u16,
@@ -31,16 +31,16 @@ pub struct Database {
     server: Child,
 }
 
-/// A server behind a proxy that lets nothing through until it woke up.
-pub struct Sleeper {
-    /// Where it listens.
+/// A proxy in front of the server that forwards nothing until the server is awake.
+pub(crate) struct Sleeper {
+    /// The port of the proxy.
     pub port: u16,
     awake_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Database {
-    /// Starts one, away from the candidates, in a directory that is kept for the next run.
-    pub fn start(machine: &Machine, root: &Path, bootstrap: &Path) -> Result<Database> {
+    /// Starts a server on the other CPU, in a directory that is kept for the next run.
+    pub(crate) fn start(machine: &Machine, root: &Path, bootstrap: &Path) -> Result<Database> {
         let local = std::env::var_os("LOCAL").map_or("target/debug/local".into(), PathBuf::from);
         let dir = root.join("target/bench");
         let mut command = Command::new(root.join(local));
@@ -68,8 +68,8 @@ impl Database {
         Ok(database)
     }
 
-    /// What every candidate is told of it, and of its port if a proxy has another.
-    pub fn variables(&self, port: Option<u16>) -> Vec<(&'static str, String)> {
+    /// Returns the variables that lead a candidate to the database; `port` is that of a proxy.
+    pub(crate) fn variables(&self, port: Option<u16>) -> Vec<(&'static str, String)> {
         let port = port.unwrap_or(self.port);
         let url = format!("{}localhost:{port}/bench?sslmode=require", self.user);
         let authority = self.authority.display().to_string();
@@ -80,8 +80,8 @@ impl Database {
         ]
     }
 
-    /// A proxy to it, away from the candidates.
-    pub fn sleeper(&self, machine: &Machine) -> Result<Sleeper> {
+    /// Starts a proxy to the server on the other CPU.
+    pub(crate) fn sleeper(&self, machine: &Machine) -> Result<Sleeper> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let sleeper = Sleeper {
             port: listener.local_addr()?.port(),
@@ -92,8 +92,8 @@ impl Database {
         Ok(sleeper)
     }
 
-    /// A database with nothing in it; its address, without TLS.
-    pub fn fresh(&self, name: &str) -> Result<String> {
+    /// Creates an empty database, in place of one with the same name; returns its address without TLS.
+    pub(crate) fn fresh(&self, name: &str) -> Result<String> {
         let mut admin = self.admin("postgres")?;
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
         admin.batch_execute(&format!("CREATE DATABASE {name}"))?;
@@ -102,16 +102,16 @@ impl Database {
         Ok(format!("{user}127.0.0.1:{port}/{name}?sslmode=disable"))
     }
 
-    /// How many tables of `public` a database has that are named so.
-    pub fn tables(&self, database: &str, like: &str) -> Result<usize> {
+    /// Counts the tables in `public` whose name matches a pattern of LIKE.
+    pub(crate) fn tables(&self, database: &str, like: &str) -> Result<usize> {
         let query =
             "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE $1";
         let count: i64 = self.admin(database)?.query_one(query, &[&like])?.get(0);
         Ok(usize::try_from(count)?)
     }
 
-    /// The `psql` that belongs to the server.
-    pub fn psql(&self) -> Result<PathBuf> {
+    /// Returns the path of the `psql` that belongs to the server.
+    pub(crate) fn psql(&self) -> Result<PathBuf> {
         let query = "SELECT setting FROM pg_config WHERE name = 'BINDIR'";
         let dir: String = self.admin("postgres")?.query_one(query, &[])?.get(0);
         let path = Path::new(&dir).join("psql");
@@ -130,7 +130,7 @@ impl Database {
         Ok(Client::connect(&url, NoTls)?)
     }
 
-    /// Gives the server a certificate for `localhost`; its authority is kept as a file.
+    /// Gives the server a certificate for `localhost`; writes the certificate of its authority to a file.
     fn secure(&self) -> Result<()> {
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -152,10 +152,10 @@ impl Database {
             fs::set_permissions(&path, Permissions::from_mode(0o600))?;
             chown(&path, Some(owner.uid()), Some(owner.gid()))?;
         }
-        // The directory is kept, and with it whatever somebody has tried there.
+        // The directory is kept between runs, and with it the settings that somebody tried there.
         admin.batch_execute("ALTER SYSTEM RESET ALL")?;
         admin.batch_execute("ALTER SYSTEM SET ssl = on")?;
-        // It would begin in the middle of a round.
+        // Autovacuum would begin in the middle of a round.
         admin.batch_execute("ALTER SYSTEM SET autovacuum = off")?;
         admin.batch_execute("SELECT pg_reload_conf()")?;
         while self
@@ -169,7 +169,7 @@ impl Database {
         Ok(())
     }
 
-    /// A fresh database with the project's migrations and its seed.
+    /// Makes the database `bench` anew, with the project's migrations and its seed.
     fn fill(&self, bootstrap: &Path) -> Result<()> {
         let mut admin = self.admin("postgres")?;
         admin.batch_execute("DROP DATABASE IF EXISTS bench WITH (FORCE)")?;
@@ -193,7 +193,7 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// It is attached: it stops when its input ends.
+    /// Closes the server's standard input, at whose end an attached server stops.
     fn drop(&mut self) {
         self.server.stdin = None;
         let _ = self.server.wait();
@@ -201,14 +201,14 @@ impl Drop for Database {
 }
 
 impl Sleeper {
-    /// Until somebody connects, and for a while after.
-    pub fn sleep(&self) {
+    /// Puts the server to sleep: it wakes up `WAKING` after the next connection.
+    pub(crate) fn sleep(&self) {
         *self.awake_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
-/// Takes every connection at once, as Neon's proxy does, and holds what is sent until the server
-/// is awake.
+/// Accepts every connection at once, as Neon's proxy does, and holds its bytes until the server is
+/// awake.
 fn serve(listener: &TcpListener, server: u16, awake_at: &Mutex<Option<Instant>>) {
     for client in listener.incoming().map_while(Result::ok) {
         let awake_at = *awake_at
@@ -217,7 +217,7 @@ fn serve(listener: &TcpListener, server: u16, awake_at: &Mutex<Option<Instant>>)
             .get_or_insert_with(|| Instant::now() + WAKING);
         thread::spawn(move || {
             thread::sleep(awake_at.saturating_duration_since(Instant::now()));
-            // Who was not patient has hung up.
+            // A client that did not wait has closed the connection.
             let _ = connect(client, server);
         });
     }

@@ -1,5 +1,5 @@
-//! The machine under the candidates: which CPU they run on, how much of it they get, what is in
-//! the page cache, and what the machine is called. Knows nothing of what runs.
+//! The machine: the CPU that a candidate runs on, the share of it that the candidate gets, the page
+//! cache, and the machine's description. Knows no candidate.
 
 use crate::Result;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -8,36 +8,36 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// 1.4 ms of every 20 are what a function of 128 MB has: a fourteenth of a CPU.
+/// A function of 128 MB has a fourteenth of a CPU: 1.4 ms of every 20 ms.
 const QUOTA_US: u32 = 1_400;
 const PERIOD_US: u32 = 20_000;
 
-/// What a candidate has of the machine.
+/// The share of the machine that a candidate gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Mode {
-    /// One CPU for the harness and the candidate, as in a small function.
+pub(crate) enum Mode {
+    /// One CPU for the harness and the candidate together, as in a small function.
     Shared,
-    /// A CPU for each.
+    /// One CPU for the harness and one for the candidate.
     TwoCpus,
-    /// A fourteenth of a CPU.
+    /// A fourteenth of a CPU for the candidate.
     Small,
-    /// One CPU, and nothing in the page cache.
+    /// Like `Shared`, with an empty page cache.
     Cold,
 }
 
-/// CPUs and limits, as a mode wants them.
-pub struct Machine {
+/// The CPUs and limits of a mode.
+pub(crate) struct Machine {
     /// The mode.
     pub mode: Mode,
     function: usize,
     other: usize,
-    /// The control group of a limited candidate.
+    /// The control group that limits a candidate.
     limited: Option<PathBuf>,
 }
 
 impl Mode {
-    /// All of them by their names on the command line.
-    pub const ALL: [(&'static str, Mode); 4] = [
+    /// All modes with their names on the command line.
+    pub(crate) const ALL: [(&'static str, Mode); 4] = [
         ("shared", Mode::Shared),
         ("two-cpus", Mode::TwoCpus),
         ("128mb", Mode::Small),
@@ -53,11 +53,11 @@ impl fmt::Display for Mode {
 }
 
 impl Machine {
-    /// Pins this thread to one of two CPUs, and prepares what the mode needs.
+    /// Pins this thread to one of two CPUs and prepares the limits of the mode.
     ///
     /// # Errors
-    /// When the mode cannot be had here: it needs root, or a second CPU.
-    pub fn prepare(mode: Mode, (first, last): (usize, usize)) -> Result<Machine> {
+    /// When the mode needs root or a second CPU, and has it not.
+    pub(crate) fn prepare(mode: Mode, (first, last): (usize, usize)) -> Result<Machine> {
         if mode == Mode::TwoCpus && first == last {
             return Err("there is only one CPU".into());
         }
@@ -78,29 +78,29 @@ impl Machine {
         })
     }
 
-    /// Runs what starts a candidate where the candidate belongs: children inherit the CPU.
-    pub fn beside<T: Send>(&self, start: impl FnOnce() -> T + Send) -> Result<T> {
+    /// Runs a closure that starts a candidate on the candidate's CPU; children inherit the CPU.
+    pub(crate) fn beside<T: Send>(&self, start: impl FnOnce() -> T + Send) -> Result<T> {
         match self.mode {
             Mode::TwoCpus => on(self.function, start),
             _ => Ok(start()),
         }
     }
 
-    /// Runs what starts a server, away from the candidates if there is another CPU.
-    pub fn away<T: Send>(&self, start: impl FnOnce() -> T + Send) -> Result<T> {
+    /// Runs a closure that starts a server on the other CPU, if there is one.
+    pub(crate) fn away<T: Send>(&self, start: impl FnOnce() -> T + Send) -> Result<T> {
         on(self.other, start)
     }
 
-    /// Limits a process and all that it becomes.
-    pub fn limit(&self, pid: u32) -> Result<()> {
+    /// Limits a process, also after it executes another program.
+    pub(crate) fn limit(&self, pid: u32) -> Result<()> {
         match &self.limited {
             Some(group) => Ok(fs::write(group.join("cgroup.procs"), pid.to_string())?),
             None => Ok(()),
         }
     }
 
-    /// In the mode that wants it: forgets every file that nobody has mapped.
-    pub fn forget_files(&self) -> Result<()> {
+    /// In mode `Cold`, drops every file from the page cache that no process has mapped.
+    pub(crate) fn forget_files(&self) -> Result<()> {
         if self.mode == Mode::Cold {
             rustix::fs::sync();
             fs::write("/proc/sys/vm/drop_caches", "3")?;
@@ -117,8 +117,8 @@ impl Drop for Machine {
     }
 }
 
-/// CPU, cores and kernel.
-pub fn describe() -> String {
+/// Returns the CPU, the number of cores and the kernel.
+pub(crate) fn describe() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find(|line| line.starts_with("model name"));
     let model = model.and_then(|line| line.split_once(": "));
@@ -129,14 +129,14 @@ pub fn describe() -> String {
     format!("{model}, {cores} cores, Linux {}", kernel.trim())
 }
 
-/// The load averages of the last minutes.
-pub fn load() -> String {
+/// Returns the load averages of the last 1, 5 and 15 minutes.
+pub(crate) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// The first and the last CPU that we may use, before we are pinned to one.
-pub fn cpus() -> Result<(usize, usize)> {
+/// Returns the first and the last CPU that this process may use. Call it before pinning.
+pub(crate) fn cpus() -> Result<(usize, usize)> {
     let allowed = sched_getaffinity(None)?;
     let mut known = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
     let first = known.next().ok_or("there is no CPU")?;
@@ -156,7 +156,7 @@ fn on<T: Send>(cpu: usize, work: impl FnOnce() -> T + Send) -> Result<T> {
             pin(cpu).map_err(|error| error.to_string())?;
             Ok::<T, String>(work())
         });
-        Ok(pinned.join().expect("what it runs does not panic")?)
+        Ok(pinned.join().expect("the closure does not panic")?)
     })
 }
 

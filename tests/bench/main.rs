@@ -1,7 +1,7 @@
-//! `make bench`: cold starts of the shipped executable, of its peers and of the floor under both;
-//! and how fast it takes a history of migrations into a database.
+//! `make bench`: measures cold starts of the shipped executable, of its peers and of the floor below
+//! them, and how fast a history of migrations is applied.
 //!
-//! Says what is measured in which order; how, is in the modules. No test depends on a time.
+//! Has the order of the measurements; the modules measure. No test depends on a time.
 
 mod api;
 mod candidate;
@@ -29,10 +29,10 @@ use std::process::{Command, ExitCode};
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// A browser's request as a Function URL sends it; `PATH` stands for its path.
+/// A browser's request as a Function URL sends it; `PATH` and `QUERY` stand for its path and query.
 const EVENT: &str = include_str!("event.json");
 
-/// Invocations after which memory should have settled.
+/// The invocations over which the growth of memory is measured.
 const MORE: usize = 20_000;
 
 fn main() -> ExitCode {
@@ -81,11 +81,11 @@ fn run() -> Result<()> {
     Ok(())
 }
 
-/// What all scenarios share.
+/// The state that the scenarios share.
 struct Bench<'a> {
     options: Options,
     root: &'a Path,
-    /// Where the results go.
+    /// The directory for the results.
     dir: PathBuf,
     built: Built,
     /// Started by the first scenario that needs it.
@@ -218,7 +218,7 @@ fn write_chart(path: &Path, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// `2026-01-31 23:59`, in UTC.
+/// Returns the time in UTC, as `2026-01-31 23:59`.
 fn now() -> String {
     let output = Command::new("date")
         .args(["-u", "+%Y-%m-%d %H:%M"])

@@ -1,4 +1,4 @@
-//! One start of one candidate, and what it cost by the clock and by /proc. Knows no statistics.
+//! Measures one start of one candidate by the clock and by /proc. Knows no statistics.
 
 use crate::Result;
 use crate::api::{Api, Request};
@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What Lambda tells every function.
+/// The variables that Lambda sets for every function.
 const LAMBDA: [(&str, &str); 10] = [
     ("_HANDLER", "http"),
     ("SECRET_KEY_BASE", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
@@ -25,61 +25,67 @@ const LAMBDA: [(&str, &str); 10] = [
     ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0"),
 ];
 
-/// A process that waits, or asked for its second invocation, is at rest shortly after.
+/// The pause after which a process that waits, or has sent its second `/next`, uses no more CPU.
 const REST: Duration = Duration::from_millis(1);
 
-/// Before every start; longer than two periods of a limited CPU, so that it begins with a whole one.
+/// The pause before every start; for a limited CPU more than two periods, so that the start begins with a
+/// full quota.
 const FRESH: Duration = Duration::from_millis(1);
 const FRESH_LIMITED: Duration = Duration::from_millis(41);
 
-/// Invocations before the warm ones count.
+/// Invocations before the timed warm ones.
 const WARM_UP: usize = 200;
 
 /// One cold start.
-pub struct Start {
-    /// From just before the program was executed to its first `/next`, in milliseconds.
+pub(crate) struct Start {
+    /// From just before the program is executed to its first `/next`, in milliseconds.
     pub next_ms: f64,
-    /// The same to its first response.
+    /// From just before the program is executed to its first response, in milliseconds.
     pub response_ms: f64,
-    /// CPU time of all threads until it waits again, in milliseconds.
+    /// CPU time of all threads until the second `/next`, in milliseconds.
     pub cpu_ms: f64,
-    /// Pages that had to be mapped.
+    /// Minor page faults until the second `/next`.
     pub faults: f64,
-    /// Most memory that was resident.
+    /// The largest resident memory.
     pub peak_kib: f64,
-    /// Threads while it waits again.
+    /// Threads after the second `/next`.
     pub threads: f64,
-    /// The first response's size.
+    /// The size of the first response.
     pub response_bytes: usize,
 }
 
 /// Many invocations of one process.
-pub struct Warm {
-    /// Each from the event's first byte to the response's last, in microseconds.
+pub(crate) struct Warm {
+    /// The times from the first byte of an event to the last byte of its response, in microseconds.
     pub us: Vec<f64>,
-    /// Invocations in a second.
+    /// Invocations per second.
     pub rate: f64,
-    /// Resident memory that many more invocations added; none when there were no more.
+    /// The resident memory that further invocations added; `None` when there were none.
     pub growth_kib: Option<f64>,
 }
 
-/// What a process has used.
+/// The CPU time and the page faults of a process.
 struct Usage {
     cpu_ms: f64,
     faults: f64,
 }
 
-/// A candidate that runs; killed when dropped.
+/// A running candidate; killed when dropped.
 struct Running {
     api: Api,
     child: Child,
     started: Instant,
-    /// By `launch`.
+    /// The usage of `launch`, before it executed the candidate.
     before: Usage,
 }
 
-/// Starts a candidate, has it answer once, and ends it.
-pub fn start(machine: &Machine, candidate: &Candidate, event: &str, log: &Path) -> Result<Start> {
+/// Starts a candidate, invokes it once, and kills it.
+pub(crate) fn start(
+    machine: &Machine,
+    candidate: &Candidate,
+    event: &str,
+    log: &Path,
+) -> Result<Start> {
     let mut running = Running::start(machine, candidate, log)?;
     let next = running.api.await_next()?;
     let response = running.api.invoke(&next, event)?;
@@ -99,7 +105,7 @@ pub fn start(machine: &Machine, candidate: &Candidate, event: &str, log: &Path) 
 }
 
 /// Starts a candidate and invokes it many times.
-pub fn warm(
+pub(crate) fn warm(
     machine: &Machine,
     candidate: &Candidate,
     event: &str,
@@ -135,8 +141,12 @@ pub fn warm(
     })
 }
 
-/// System calls until the first response was sent, by `strace`; none when it is not installed.
-pub fn system_calls(candidate: &Candidate, event: &str, dir: &Path) -> Result<Option<usize>> {
+/// Counts the system calls until the first response is sent; `None` without `strace`.
+pub(crate) fn system_calls(
+    candidate: &Candidate,
+    event: &str,
+    dir: &Path,
+) -> Result<Option<usize>> {
     let trace = dir.join("strace.txt");
     let mut api = Api::listen()?;
     let mut command = Command::new("strace");
@@ -150,7 +160,7 @@ pub fn system_calls(candidate: &Candidate, event: &str, dir: &Path) -> Result<Op
     let response = api.invoke(&next, event)?;
     api.confirm(&response)?;
     api.await_next()?;
-    // What is traced ends when its API does, or is ended.
+    // The traced program ends when its API is gone, or is killed.
     drop(api);
     let pid = strace.id();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
@@ -169,7 +179,7 @@ pub fn system_calls(candidate: &Candidate, event: &str, dir: &Path) -> Result<Op
 }
 
 impl Running {
-    /// Has `launch` wait where the candidate belongs, and become the candidate.
+    /// Starts `launch` on the candidate's CPU, waits until it is idle, and lets it execute the candidate.
     fn start(machine: &Machine, candidate: &Candidate, log: &Path) -> Result<Running> {
         let api = Api::listen()?;
         let mut command = Command::new(&candidate.launcher);
@@ -192,7 +202,7 @@ impl Running {
         })
     }
 
-    /// Answers `/next`; the one after it, and how long the response took.
+    /// Answers a `/next`; returns the following `/next` and the time that the response took.
     fn invoke(&mut self, next: &Request, event: &str) -> Result<(Request, Duration)> {
         let began = Instant::now();
         let response = self.api.invoke(next, event)?;
@@ -208,8 +218,8 @@ impl Drop for Running {
     }
 }
 
-/// Sleeps a little at a time: a CPU that idled for long is slower, and who spins on a shared CPU
-/// gets less of it afterwards.
+/// Waits until `launch` is idle. Sleeps in short steps: a CPU is slower after a long idle time, and a
+/// process that spins on a shared CPU gets less of it afterwards.
 fn await_launch(machine: &Machine, pid: u32) -> Result<()> {
     let fresh = match machine.mode {
         Mode::Small => FRESH_LIMITED,
@@ -259,11 +269,11 @@ fn usage(pid: u32) -> Result<Usage> {
     })
 }
 
-/// A number of /proc/PID/status.
+/// Returns a number of /proc/PID/status.
 fn status(pid: u32, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let mut lines = status.lines().filter_map(|line| line.split_once(':'));
-    // A kernel without room to count says nothing of memory.
+    // Some kernels do not print the resident memory.
     let Some((_, value)) = lines.find(|(known, _)| *known == name) else {
         return Ok(f64::NAN);
     };

@@ -1,5 +1,5 @@
-//! A whole history into a fresh database: ours, `psql` for each file, and sqlx's own tool, in turns.
-//! Times whole runs; knows nothing of cold starts.
+//! Applies a history of migrations to a fresh database with three runners in turns: the shipped
+//! executable, `psql` for each file, and sqlx's command line. Times whole runs; knows no cold start.
 
 use crate::Result;
 use crate::database::Database;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// How many files the history has, each of one or two statements.
-pub const FILES: usize = 1_000;
+/// The number of files in the history; each has one or two statements.
+pub(crate) const FILES: usize = 1_000;
 
-/// What takes a history into a database, by its name.
+/// The runners with their names.
 const RUNNERS: [(&str, Runner); 3] = [
     (crate::candidate::OURS, ours),
     ("psql -1 -f, file by file", psql),
@@ -23,30 +23,30 @@ const RUNNERS: [(&str, Runner); 3] = [
 
 type Runner = fn(&Tools, &str) -> Result<()>;
 
-/// Where everything is.
-pub struct Tools {
+/// The paths of the runners' programs and of the history.
+pub(crate) struct Tools {
     /// The shipped executable.
     pub bootstrap: PathBuf,
-    /// The server's own, as Debian's is a script around it.
+    /// The server's own `psql`, as Debian's is a script around it.
     pub psql: PathBuf,
-    /// As `make bench` installed it.
+    /// sqlx's command line, which `make bench` installed.
     pub sqlx: PathBuf,
-    /// The history.
+    /// The directory of the history.
     pub migrations: PathBuf,
 }
 
-/// The milliseconds of every run, by runner.
-pub struct Runs(Vec<(&'static str, Vec<f64>)>);
+/// The times of all runs in milliseconds, by runner.
+pub(crate) struct Runs(Vec<(&'static str, Vec<f64>)>);
 
-/// Takes the history into fresh databases, `rounds` times with each runner.
+/// Applies the history to fresh databases, `rounds` times with each runner.
 ///
 /// # Errors
-/// When a runner fails, or leaves a file out.
-pub fn run(tools: &Tools, database: &Database, rounds: usize) -> Result<Runs> {
+/// When a runner fails or does not make every table.
+pub(crate) fn run(tools: &Tools, database: &Database, rounds: usize) -> Result<Runs> {
     write(&tools.migrations)?;
     let mut runs = Runs(RUNNERS.map(|(name, _)| (name, Vec::new())).to_vec());
     let mut order = Order::of(RUNNERS.len());
-    // The first round reads the files, and does not count.
+    // The first round brings the files into the page cache, and is not counted.
     for round in 0..=rounds {
         for index in order.shuffled() {
             let (name, runner) = RUNNERS[index];
@@ -67,8 +67,8 @@ pub fn run(tools: &Tools, database: &Database, rounds: usize) -> Result<Runs> {
 }
 
 impl Runs {
-    /// The table.
-    pub fn table(&self) -> String {
+    /// Returns the times as a Markdown table.
+    pub(crate) fn table(&self) -> String {
         let mut table = format!(
             "| {:<26} | {:>16} | {:>20} |\n|{}|{}:|{}:|\n",
             "runner",
@@ -91,8 +91,8 @@ impl Runs {
         table
     }
 
-    /// Every single run.
-    pub fn json(&self) -> Value {
+    /// Returns the time of every run as JSON.
+    pub(crate) fn json(&self) -> Value {
         let runs = self.0.iter();
         json!({
             "files": FILES,
@@ -101,7 +101,7 @@ impl Runs {
     }
 }
 
-/// Tables, columns, indexes and rows, as a history has them.
+/// Writes a history that makes tables, columns, indexes and rows.
 fn write(dir: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir)?;

@@ -1,12 +1,12 @@
-//! The command line: what is to be measured. Parses and checks; runs nothing.
+//! Parses and checks the command line of the benchmark. Runs nothing.
 
 use crate::Result;
 use crate::machine::Mode;
 use std::path::PathBuf;
 
-/// What `--help` prints.
-pub const HELP: &str = "\
-Measures cold starts: ours, those of AWS's own Rust runtime, and the floor under both.
+/// The text of `--help`.
+pub(crate) const HELP: &str = "\
+Measures cold starts: ours, those of AWS's own Rust runtime, and the floor below both.
 
 Usage:
   make bench                               everything, in mode `shared`
@@ -35,60 +35,60 @@ with a 95 % interval from order statistics. What was measured, with every single
 to target/bench/SCENARIO-MODE.json.
 ";
 
-/// What is measured.
+/// A kind of measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scenario {
-    /// A process.
+pub(crate) enum Scenario {
+    /// `GET /up`: the start of a process.
     Hello,
-    /// A process and a connection.
+    /// `GET /up?db`: the start of a process, and a connection.
     Page,
-    /// A process, and a connection that has to wait.
+    /// The same with a database that has to wake up.
     Asleep,
-    /// A whole history.
+    /// A whole history of migrations.
     Migrations,
 }
 
-/// What to do.
-pub enum Request {
+/// The request of the command line.
+pub(crate) enum Request {
     /// Print `HELP`.
     Help,
     /// Measure.
     Measure(Options),
 }
 
-/// How to do it.
-pub struct Options {
-    /// In this order.
+/// The options of a measurement.
+pub(crate) struct Options {
+    /// The scenarios, in the order in which they run.
     pub scenarios: Vec<Scenario>,
-    /// Each scenario in each of them.
+    /// The modes in which each scenario runs.
     pub modes: Vec<Mode>,
-    /// Starts of each candidate, if not as many as is usual.
+    /// The starts of each candidate, instead of the default.
     pub rounds: Option<usize>,
-    /// Warm invocations.
+    /// The number of timed warm invocations.
     pub warm: usize,
-    /// Where to draw.
+    /// The path of the chart.
     pub svg: Option<PathBuf>,
 }
 
 impl Scenario {
-    /// All of them by their names.
-    pub const ALL: [(&'static str, Scenario); 4] = [
+    /// All scenarios with their names.
+    pub(crate) const ALL: [(&'static str, Scenario); 4] = [
         ("hello", Scenario::Hello),
         ("page", Scenario::Page),
         ("asleep", Scenario::Asleep),
         ("migrations", Scenario::Migrations),
     ];
 
-    /// Its name.
-    pub fn name(self) -> &'static str {
+    /// Returns the scenario's name.
+    pub(crate) fn name(self) -> &'static str {
         let named = Scenario::ALL.iter().find(|(_, known)| *known == self);
         named.expect("all scenarios are listed").0
     }
 }
 
 impl Options {
-    /// How many starts of each candidate a scenario has.
-    pub fn rounds(&self, scenario: Scenario, mode: Mode) -> usize {
+    /// Returns how often each candidate is started in a scenario.
+    pub(crate) fn rounds(&self, scenario: Scenario, mode: Mode) -> usize {
         self.rounds.unwrap_or(match (scenario, mode) {
             (Scenario::Migrations, _) => 7,
             (Scenario::Asleep, _) => 10,
@@ -98,11 +98,11 @@ impl Options {
     }
 }
 
-/// Reads the arguments.
+/// Parses the arguments.
 ///
 /// # Errors
-/// When one is unknown or has no meaning.
-pub fn parse() -> Result<Request> {
+/// When an argument is unknown or invalid.
+pub(crate) fn parse() -> Result<Request> {
     use lexopt::prelude::{Long, Short, ValueExt};
     let mut options = Options {
         scenarios: Vec::new(),

@@ -1,4 +1,4 @@
-//! What was measured, as a table to read and as JSON to keep. Measures nothing.
+//! Prints measurements as a table and as JSON. Measures nothing.
 
 use crate::measure::{Start, Warm};
 use crate::rounds::Outcome;
@@ -6,20 +6,20 @@ use crate::statistics::{Interval, median, paired_ratio, percentile};
 use serde_json::{Value, json};
 
 /// The outcomes of one scenario in one mode.
-pub struct Report<'a> {
-    /// `hello`, `page` or `asleep`.
+pub(crate) struct Report<'a> {
+    /// The scenario's name: `hello`, `page` or `asleep`.
     pub scenario: &'static str,
     /// The mode's name.
     pub mode: String,
-    /// CPU, cores, kernel.
+    /// The CPU, the number of cores and the kernel.
     pub machine: &'a str,
-    /// Load averages before and after.
+    /// The load averages before and after.
     pub load: (String, String),
-    /// When it ended, in UTC.
+    /// When the scenario ended, in UTC.
     pub date: String,
-    /// All of them.
+    /// The outcomes of all candidates.
     pub outcomes: &'a [Outcome],
-    /// Whose ratio is 1.
+    /// The index of the candidate whose ratio is 1.
     pub baseline: usize,
 }
 
@@ -42,14 +42,14 @@ const COLUMNS: [&str; 15] = [
 ];
 
 impl Report<'_> {
-    /// A candidate's ratio to the baseline.
-    pub fn ratio(&self, outcome: &Outcome, of: impl Fn(&Start) -> f64) -> Interval {
+    /// Returns a candidate's ratio to the baseline.
+    pub(crate) fn ratio(&self, outcome: &Outcome, of: impl Fn(&Start) -> f64) -> Interval {
         let baseline = &self.outcomes[self.baseline];
         paired_ratio(&values(outcome, &of), &values(baseline, &of))
     }
 
-    /// The table, with a line above it that names the machine.
-    pub fn table(&self) -> String {
+    /// Returns the table, after two lines that name the scenario and the machine.
+    pub(crate) fn table(&self) -> String {
         let mut rows = vec![COLUMNS.map(String::from)];
         rows.extend(self.outcomes.iter().map(|outcome| self.row(outcome)));
         let widths: Vec<usize> = (0..COLUMNS.len())
@@ -110,8 +110,8 @@ impl Report<'_> {
         ]
     }
 
-    /// All of it, with every single start.
-    pub fn json(&self) -> Value {
+    /// Returns the outcomes with every single start as JSON.
+    pub(crate) fn json(&self) -> Value {
         let candidates: Vec<Value> = self
             .outcomes
             .iter()
@@ -176,7 +176,7 @@ fn interval(interval: Interval) -> Value {
     json!({"median": interval.median, "low": interval.low, "high": interval.high})
 }
 
-/// The first column to the left, numbers to the right.
+/// Returns a row of the table; the first column is aligned to the left, numbers to the right.
 fn aligned(row: &[String], widths: &[usize]) -> String {
     let cells: Vec<String> = row
         .iter()

@@ -1,5 +1,5 @@
-//! The rounds: every candidate starts once in each, in another order each time, so that what
-//! disturbs the machine disturbs them all. Knows no times.
+//! Runs the rounds: in each round every candidate starts once, in a new order, so that a disturbance of
+//! the machine affects all candidates alike. Knows no times.
 
 use crate::Result;
 use crate::candidate::Candidate;
@@ -10,41 +10,41 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-/// After a start, the machine has the last process to bury and, with a database, its session.
+/// The pause after a start, in which the kernel cleans up the process and Postgres its session.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What is run, how often.
-pub struct Plan<'a> {
-    /// Who starts.
+/// The candidates of a scenario and the number of their starts.
+pub(crate) struct Plan<'a> {
+    /// The candidates.
     pub candidates: &'a [Candidate],
-    /// The event that each is given.
+    /// The event that each candidate gets.
     pub event: &'a str,
-    /// Starts of each.
+    /// The starts of each candidate.
     pub rounds: usize,
-    /// Warm invocations of each; none of them when 0.
+    /// The timed warm invocations of each candidate; 0 skips them and `more`.
     pub warm: usize,
-    /// Invocations after those, to see whether memory grows.
+    /// The invocations after the warm ones over which the growth of memory is measured.
     pub more: usize,
-    /// Called before every start.
+    /// A function that runs before every start.
     pub before: &'a dyn Fn(),
 }
 
-/// What became of a candidate.
-pub struct Outcome {
-    /// Its name.
+/// The measurements of a candidate.
+pub(crate) struct Outcome {
+    /// The candidate's name.
     pub name: &'static str,
     /// The size of its executable.
     pub file_kib: f64,
-    /// By round.
+    /// Its starts, in the order of the rounds.
     pub starts: Vec<Start>,
-    /// If it was asked for.
+    /// Its warm invocations, if the plan has any.
     pub warm: Option<Warm>,
-    /// Until the first response, where `strace` is installed.
+    /// Its system calls until the first response; `None` without `strace`.
     pub system_calls: Option<usize>,
 }
 
 /// Runs a plan; logs and traces go to `dir`.
-pub fn run(machine: &Machine, plan: &Plan, dir: &Path) -> Result<Vec<Outcome>> {
+pub(crate) fn run(machine: &Machine, plan: &Plan, dir: &Path) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for candidate in plan.candidates {
         outcomes.push(Outcome {
@@ -56,7 +56,7 @@ pub fn run(machine: &Machine, plan: &Plan, dir: &Path) -> Result<Vec<Outcome>> {
         });
     }
     let mut order = Order::of(plan.candidates.len());
-    // The first round reads the files, and does not count.
+    // The first round brings the files into the page cache, and is not counted.
     for round in 0..=plan.rounds {
         for index in order.shuffled() {
             let start = attempt(plan, index, dir, |candidate, log| {
@@ -81,7 +81,7 @@ pub fn run(machine: &Machine, plan: &Plan, dir: &Path) -> Result<Vec<Outcome>> {
     Ok(outcomes)
 }
 
-/// One start, whatever for; an error says whose and where its log is.
+/// Runs one start. An error names the candidate and holds its log.
 fn attempt<T>(
     plan: &Plan,
     index: usize,
@@ -103,25 +103,25 @@ fn kib(path: &Path) -> Result<f64> {
     Ok(bytes / 1024.0)
 }
 
-/// The same orders in every run.
-pub struct Order {
+/// A sequence of random orders, the same in every run.
+pub(crate) struct Order {
     indices: Vec<usize>,
     state: u64,
 }
 
 impl Order {
-    /// Of so many candidates.
-    pub fn of(count: usize) -> Order {
+    /// Returns the sequence for a number of candidates.
+    pub(crate) fn of(count: usize) -> Order {
         Order {
             indices: (0..count).collect(),
             state: 1,
         }
     }
 
-    /// The next round's.
-    pub fn shuffled(&mut self) -> Vec<usize> {
+    /// Returns the order of the next round.
+    pub(crate) fn shuffled(&mut self) -> Vec<usize> {
         for last in (1..self.indices.len()).rev() {
-            // Knuth's generator of 64 bits; its upper half is random enough.
+            // Knuth's 64-bit linear congruential generator (MMIX); its upper half is random enough.
             self.state = self
                 .state
                 .wrapping_mul(6_364_136_223_846_793_005)

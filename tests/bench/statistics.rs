@@ -1,18 +1,18 @@
-//! What a sample says: median, percentiles, and the ratio of two candidates that took turns. Pure.
+//! Median, percentiles, and the ratio of two candidates that were measured in turns. Pure functions.
 
-/// A median and where it lies with 95 % confidence.
+/// A median with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
-    /// The lower end.
+pub(crate) struct Interval {
+    /// The lower end of the interval.
     pub low: f64,
     /// The median.
     pub median: f64,
-    /// The upper end.
+    /// The upper end of the interval.
     pub high: f64,
 }
 
-/// The middle value, or the mean of the two in the middle; NaN of nothing.
-pub fn median(values: &[f64]) -> f64 {
+/// Returns the middle value, or the mean of the two in the middle; NaN for an empty sample.
+pub(crate) fn median(values: &[f64]) -> f64 {
     let sorted = sorted(values);
     match sorted.len() {
         0 => f64::NAN,
@@ -21,15 +21,15 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// The value that `percent` of all do not exceed; NaN of nothing.
-pub fn percentile(values: &[f64], percent: usize) -> f64 {
+/// Returns the value that `percent` of the values do not exceed; NaN for an empty sample.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
     let sorted = sorted(values);
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
 }
 
-/// The median of the rounds' own ratios: what made a whole round slow does not count.
-pub fn paired_ratio(values: &[f64], baseline: &[f64]) -> Interval {
+/// Returns the median of the rounds' ratios: a disturbance that slows down a whole round cancels out.
+pub(crate) fn paired_ratio(values: &[f64], baseline: &[f64]) -> Interval {
     let ratios: Vec<f64> = values.iter().zip(baseline).map(|(a, b)| a / b).collect();
     let sorted = sorted(&ratios);
     let cut = ends_to_cut(sorted.len());
@@ -41,9 +41,9 @@ pub fn paired_ratio(values: &[f64], baseline: &[f64]) -> Interval {
     }
 }
 
-/// How many values may be cut at either end of a sorted sample so that the true median lies within
-/// the rest with 95 % confidence, whatever the distribution: the median is as likely to be above a
-/// value as below it, so that the count is binomial.
+/// Returns how many values may be cut at each end of a sorted sample so that the true median lies within
+/// the rest with 95 % confidence, for any distribution: a value is as likely to be above the median as
+/// below it, so that the number of values below the median is binomial.
 fn ends_to_cut(count: usize) -> usize {
     let mut outside = 0.0;
     let mut term = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_is_taken_round_by_round() {
+    fn a_ratio_is_the_median_of_the_rounds_ratios() {
         let ratio = paired_ratio(&[2.0, 40.0, 6.0], &[1.0, 10.0, 2.0]);
         assert_eq!(ratio.median, 3.0);
         assert_eq!(
@@ -90,9 +90,9 @@ mod tests {
         );
     }
 
-    /// As tables of the sign test have it.
+    /// The expected values are those in tables of the sign test.
     #[test]
-    fn the_interval_is_that_of_order_statistics() {
+    fn the_interval_comes_from_order_statistics() {
         assert_eq!(ends_to_cut(5), 0);
         assert_eq!(ends_to_cut(9), 1);
         assert_eq!(ends_to_cut(20), 5);

@@ -1,16 +1,15 @@
-//! What a start does not do before it asks for its first event: no file, no look-up of a name, no
-//! thread, no CPUID, no memory beyond what it needs.
+//! Checks what a start must not do before its first `/next`: open a file, resolve a name, start a thread,
+//! run CPUID, or map more memory than it needs.
 //!
-//! Shown by what the kernel and valgrind saw, and denied by default: a system call that is not named
-//! here is one too many.
+//! Reads the traces of strace and valgrind. Every system call that is not listed here fails the test.
 
 use super::{is_x86_64_musl, watch};
 use crate::support::{Part, bootstrap, needs, run};
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Of libc and std: threads' storage, signals, the standard streams, a stack for its overflow. Then
-/// the allocator's first memory, and the connection.
+/// The system calls that a start needs. libc and std set up thread-local storage, signals, the standard
+/// streams and the stack for overflows; then come the allocator's first memory and the connection.
 const NEEDED: [&str; 14] = [
     "execve",
     "mmap",
@@ -28,11 +27,11 @@ const NEEDED: [&str; 14] = [
     "sendto",
 ];
 
-/// The allocator's portion.
+/// The largest piece of memory that may be mapped: one portion of the allocator.
 const LARGEST_BYTES: u64 = 64 * 1024;
 
 #[test]
-fn nothing_is_opened_resolved_spawned_or_hoarded_before_next() {
+fn nothing_is_opened_resolved_or_spawned_before_next() {
     needs!(Shipped, Strace);
     if !is_x86_64_musl(&bootstrap()) {
         println!("another target's libc has other system calls");
@@ -66,9 +65,10 @@ fn nothing_is_opened_resolved_spawned_or_hoarded_before_next() {
     );
 }
 
-/// Each traps to the hypervisor, for some 10 µs: glibc runs 68, a crate that looks for features a few.
+/// Each CPUID traps to the hypervisor and takes some 10 µs. glibc runs 68 of them, a crate that detects CPU
+/// features a few.
 #[test]
-fn no_cpuid_is_run_before_next() {
+fn no_cpuid_instruction_runs_before_next() {
     needs!(Shipped, Valgrind, Binutils);
     if !is_x86_64_musl(&bootstrap()) {
         println!("only x86_64 has the instruction");

@@ -1,5 +1,5 @@
-//! `make order`: the linker's list of what a start runs and touches (`bootstrap/build.rs`), which keeps
-//! its pages few.
+//! `make order`: writes the list of symbols that a start uses, for the linker (`bootstrap/build.rs`). The
+//! linker puts them together, so that a start touches few pages.
 
 use super::watch::{self, Touched};
 use crate::support::{Part, root, run};
@@ -12,12 +12,12 @@ use std::process::Command;
 struct Symbol {
     name: String,
     begin: u64,
-    /// Where the next one begins: assembly's have no size.
+    /// Where the next symbol begins: symbols of assembly have no size.
     end: u64,
 }
 
-/// Writes the symbols of the executable that the variable UNSTRIPPED names which a start uses until
-/// after its first response, and those of the same names in the executable of UNSTRIPPED_TOO.
+/// Writes the symbols that a start of the executable in UNSTRIPPED uses until after its first response,
+/// and the symbols with the same names in the executable in UNSTRIPPED_TOO.
 #[test]
 #[ignore = "make order runs it"]
 fn the_symbols_of_a_start_are_written_for_the_linker() {
@@ -49,12 +49,12 @@ fn is_touched(symbol: &Symbol, touched: &Touched) -> bool {
     inside(&touched.run) || inside(&touched.data)
 }
 
-/// A symbol without its hash, which differs from target to target.
+/// Returns a symbol without its hash, which differs from target to target.
 fn plain(symbol: &str) -> &str {
     symbol.rsplit_once("17h").map_or(symbol, |(name, _)| name)
 }
 
-/// All that have a place in memory; several may have the same, where identical ones are kept once.
+/// Returns the symbols with an address. Several may share one, as the linker merges identical functions.
 fn symbols(executable: &Path) -> Vec<Symbol> {
     let nm = Part::Binutils.path().with_file_name("nm");
     let listed = run(Command::new(nm).arg("--numeric-sort").arg(executable));

@@ -1,6 +1,6 @@
-//! A start under a tool that looks on: how much it runs, which system calls it makes, what it touches.
+//! Runs a start under strace or valgrind: its instructions, its system calls, and the memory that it touches.
 //!
-//! Starts the executable in Lambda's environment and gives it a browser's event. Judges nothing.
+//! Starts the executable in Lambda's environment and hands it a browser's event. Asserts no budget.
 
 use crate::support::{Part, RuntimeApi, script};
 use std::collections::BTreeSet;
@@ -8,15 +8,15 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// A browser's request as a Function URL sends it; `PATH` stands for its path.
+/// A browser's request as a Function URL sends it; `PATH` and `QUERY` stand for its path and query.
 const EVENT: &str = include_str!("../bench/event.json");
 
-/// A browser's request for `/up`.
-pub fn event() -> String {
+/// Returns the event of a browser's request for `/up`.
+pub(super) fn event() -> String {
     EVENT.trim().replace("PATH", "/up").replace("QUERY", "")
 }
 
-/// As many as Lambda sets, of the same lengths: every look-up walks them.
+/// As many variables as Lambda sets, of the same lengths: every look-up of a variable walks them.
 const ENVIRONMENT: &str = "AWS_LAMBDA_RUNTIME_API=\"$AWS_LAMBDA_RUNTIME_API\" _HANDLER=http \
     AWS_LAMBDA_FUNCTION_NAME=web AWS_LAMBDA_FUNCTION_VERSION='$LATEST' \
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128 AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/web \
@@ -30,25 +30,25 @@ const ENVIRONMENT: &str = "AWS_LAMBDA_RUNTIME_API=\"$AWS_LAMBDA_RUNTIME_API\" _H
     DATABASE_URL=postgres://app:secret@ep-x.eu-central-1.aws.neon.tech/app APP_ENV=lambda \
     SECRET_KEY_BASE=0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
-/// The memory that a start has used, by its addresses.
+/// The addresses of the memory that a start has used.
 #[derive(Default)]
-pub struct Touched {
-    /// Where the instructions were that it ran.
+pub(super) struct Touched {
+    /// The addresses of the instructions that ran.
     pub run: BTreeSet<u64>,
-    /// What it read or wrote.
+    /// The addresses that were read or written.
     pub data: BTreeSet<u64>,
 }
 
 impl Touched {
-    /// The pages of 4 KiB that these are in.
-    pub fn pages(&self) -> BTreeSet<u64> {
+    /// Returns the pages of 4 KiB that hold the addresses.
+    pub(super) fn pages(&self) -> BTreeSet<u64> {
         let all = self.run.iter().chain(&self.data);
         all.map(|address| address >> 12).collect()
     }
 }
 
-/// How many instructions it runs until it has answered so many events and asks for another.
-pub fn instructions(executable: &Path, events: usize) -> u64 {
+/// Counts the instructions until the executable has answered a number of events and sends `/next` again.
+pub(super) fn instructions(executable: &Path, events: usize) -> u64 {
     let profile = under_valgrind(executable, events, "--tool=callgrind --callgrind-out-file=");
     let total = profile
         .lines()
@@ -57,8 +57,8 @@ pub fn instructions(executable: &Path, events: usize) -> u64 {
     total.trim().parse().expect("it is a number")
 }
 
-/// What it touches until it has answered so many events and asks for another.
-pub fn touched(executable: &Path, events: usize) -> Touched {
+/// Returns the memory used until the executable has answered a number of events and sends `/next` again.
+pub(super) fn touched(executable: &Path, events: usize) -> Touched {
     let trace = under_valgrind(
         executable,
         events,
@@ -66,7 +66,7 @@ pub fn touched(executable: &Path, events: usize) -> Touched {
     );
     let mut touched = Touched::default();
     for line in trace.lines() {
-        // `I  0030e290,3`, and ` L`, ` S` or ` M` for what is read, written or both.
+        // `I  0030e290,3` is an instruction; ` L`, ` S` and ` M` are data read, written, or both.
         let Some((kind, place)) = line.split_at_checked(3) else {
             continue;
         };
@@ -86,12 +86,12 @@ pub fn touched(executable: &Path, events: usize) -> Touched {
     touched
 }
 
-/// The system calls that it makes, as `strace` shows them, up to the one that has `last` in it.
-pub fn system_calls(executable: &Path, events: usize, last: &str) -> Vec<String> {
+/// Returns the system calls, as `strace` prints them, up to the first one that contains `last`.
+pub(super) fn system_calls(executable: &Path, events: usize, last: &str) -> Vec<String> {
     let dir = tempfile::tempdir().expect("there is room");
     let calls = dir.path().join("calls");
     let strace = Part::Strace.path();
-    // With -D the process is not strace's child but what the test started; -f shows its threads.
+    // With -D the executable stays the test's child and strace runs beside it; -f traces threads too.
     let under = format!("'{}' -D -f -o '{}'", strace.display(), calls.display());
     serve(start(executable, &dir, &under), events);
     let text = fs::read_to_string(calls).expect("strace wrote it");
@@ -101,7 +101,7 @@ pub fn system_calls(executable: &Path, events: usize, last: &str) -> Vec<String>
     calls
 }
 
-/// What a tool of valgrind writes to the file that its last option names.
+/// Returns what a tool of valgrind writes to a file. The last of `options` is the option that names it.
 fn under_valgrind(executable: &Path, events: usize, options: &str) -> String {
     let dir = tempfile::tempdir().expect("there is room");
     let file = dir.path().join("written");
@@ -111,7 +111,7 @@ fn under_valgrind(executable: &Path, events: usize, options: &str) -> String {
     fs::read_to_string(file).expect("valgrind wrote it")
 }
 
-/// Starts it in Lambda's environment, under a program that looks on.
+/// Starts the executable in Lambda's environment under the program `under`.
 fn start(executable: &Path, dir: &TempDir, under: &str) -> RuntimeApi {
     let bootstrap = dir.path().join("bootstrap");
     let executable = executable.display();

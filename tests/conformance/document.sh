@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints `docs/conformance.md`: what the table is, the table, and how to have another runtime judged.
-# Arguments: our executable and that of AWS's runtime. `table.sh` does the judging.
+# Prints `docs/conformance.md`: an introduction, the table, and how to test another runtime.
+# Arguments: our executable and that of AWS's runtime. `table.sh` runs the tests.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

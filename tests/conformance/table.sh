@@ -1,7 +1,7 @@
 #!/bin/sh
-# Judges runtimes by the rows of `tests/conformance.rs` and prints a table of them in Markdown.
-# Arguments: NAME=PATH for every runtime. Always ends with 0 once every row is judged: a "no" is a
-# finding, not a failure. Knows nothing of whose runtimes they are.
+# Runs `tests/conformance.rs` on runtimes and prints the results as a Markdown table. Arguments: NAME=PATH
+# for every runtime. Exits with 0 when every test has run: a "no" is a result, not a failure. Treats all
+# runtimes alike.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -15,7 +15,7 @@ for pair in "$@"; do
 	name=${pair%%=*} path=${pair#*=}
 	case $path in /*) ;; *) path=$PWD/$path ;; esac
 	[ -x "$path" ] || { echo "\`$path\` is not an executable" >&2; exit 1; }
-	# Judged alone, one after the other; a failing row makes cargo fail.
+	# The runtimes run one after the other. A failing row makes cargo fail, which is not an error here.
 	CANDIDATE=$path cargo test --locked --manifest-path "$root/Cargo.toml" \
 		--package tests --test all -- conformance:: 2>/dev/null |
 		sed -n 's/^test conformance::\([a-z0-9_]*\) \.\.\. \(ok\|FAILED\)$/\1 \2/p' |

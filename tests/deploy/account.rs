@@ -1,5 +1,5 @@
-//! An account on moto, what it invokes, and the machine that deploys to it. Knows nothing of what a
-//! test expects.
+//! An AWS account on moto, its functions under `local`, and the machine that deploys to it. Asserts
+//! nothing.
 
 use crate::support::{
     Database, Local, Part, Program, Registry, bootstrap, free_port, podman, root, run, said,
@@ -9,17 +9,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// In the database's address, which AWS has to know and nobody else.
-pub const PASSWORD: &str = "geheim%22%5Cgeheim";
+/// The database's password. Only AWS may get it.
+pub(super) const PASSWORD: &str = "geheim%22%5Cgeheim";
 
-/// Where moto says that its images are.
-pub const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+/// The host of moto's ECR.
+pub(super) const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
-/// What moto gives to sign in to ECR with.
-pub const TOKEN: &str = "123456789012-auth-token";
+/// The password for ECR that moto gives.
+pub(super) const TOKEN: &str = "123456789012-auth-token";
 
-/// An account with nothing in it.
-pub struct Account {
+/// A new account.
+pub(super) struct Account {
     _moto: Program,
     pub local: Local,
     pub database: Database,
@@ -29,8 +29,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// Its functions find these migrations.
-    pub fn new(migrations: &Path) -> Account {
+    /// Starts moto, `local` with these migrations, and a registry.
+    pub(super) fn new(migrations: &Path) -> Account {
         let dir = tempfile::tempdir().expect("there is room");
         fs::create_dir(dir.path().join("bin")).expect("there is room");
         let database = Database::new();
@@ -63,8 +63,8 @@ impl Account {
         account
     }
 
-    /// Programs that pass on to the real ones what moto does itself: `local` is what is invoked and
-    /// what answers at the address that moto made up; the registry has what moto's ECR shall list.
+    /// Writes an `aws` and a `curl` that redirect what moto only simulates: invocations and requests to
+    /// the function's address go to `local`, and an image in the registry is listed in moto's ECR.
     fn stand_in(&self) {
         let cli = std::env::var("AWS_CLI").unwrap_or_else(|_| {
             let python = Part::AwsCli.path();
@@ -120,13 +120,13 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
         script(&self.path("bin").join(name), text);
     }
 
-    /// A file of this account's machine.
-    pub fn path(&self, name: &str) -> PathBuf {
+    /// Returns the path of a file on the machine that deploys.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// Writes `deploy.env`; a secret that a deploy has made stays.
-    pub fn settings(&self, lines: &str) {
+    /// Writes `deploy.env`; keeps the secret that a deploy has made.
+    pub(super) fn settings(&self, lines: &str) {
         let path = self.path("deploy.env");
         let old = fs::read_to_string(&path).unwrap_or_default();
         let secret = old
@@ -139,8 +139,8 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
         fs::write(path, text).expect("there is room");
     }
 
-    /// What the first deploy has made.
-    pub fn secret(&self) -> String {
+    /// Returns the secret that the first deploy has made.
+    pub(super) fn secret(&self) -> String {
         let text = fs::read_to_string(self.path("deploy.env")).expect("it is there");
         let secret = text
             .lines()
@@ -148,13 +148,13 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
         secret.expect("a deploy has made one").to_string()
     }
 
-    /// A script of `deploy/`.
-    pub fn script(&self, name: &str) -> Command {
+    /// Returns the command for a script of `deploy/`.
+    pub(super) fn script(&self, name: &str) -> Command {
         self.here(&root().join("deploy").join(name))
     }
 
-    /// `make`, which packs an image with podman.
-    pub fn make(&self, target: &str) -> Command {
+    /// Returns the command for a target of `make`, which builds an image with podman.
+    pub(super) fn make(&self, target: &str) -> Command {
         let mut command = self.here(Path::new("make"));
         podman::be_known_to(&mut command);
         self.registry.be_known_to(&mut command);
@@ -176,7 +176,8 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
             .env("AWS_ACCESS_KEY_ID", "testing")
             .env("AWS_SECRET_ACCESS_KEY", "testing")
             .env("AWS_DEFAULT_REGION", "eu-west-1");
-        // Nobody's settings; nor those of the `make` that runs the tests, under which it says more.
+        // Removes the user's settings, and those of the `make` that runs the tests, under which an inner
+        // `make` prints more.
         for setting in [
             "AWS_REGION",
             "PACKAGE",
@@ -190,30 +191,30 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
         command
     }
 
-    /// A zip of the executable and these migrations.
-    pub fn zip(&self, migrations: &Path) -> PathBuf {
+    /// Makes a zip of the executable and these migrations.
+    pub(super) fn zip(&self, migrations: &Path) -> PathBuf {
         let zip = self.path("shop.zip");
         run(self.script("zip.sh").args([&bootstrap(), migrations, &zip]));
         zip
     }
 
-    /// What the CLI says.
-    pub fn aws(&self, arguments: &[&str]) -> String {
+    /// Runs the CLI; returns its output.
+    pub(super) fn aws(&self, arguments: &[&str]) -> String {
         let mut command = self.here(&self.path("bin/aws"));
         command.args(arguments).args(["--output", "text"]);
         said(&command.output().expect("the CLI starts"))
     }
 
-    /// The version that has the traffic.
-    pub fn live(&self) -> String {
+    /// Returns the version that has the traffic.
+    pub(super) fn live(&self) -> String {
         let alias = ["lambda", "get-alias", "--function-name", "shop-web"];
         let query = ["--name", "live", "--query", "FunctionVersion"];
         let said = self.aws(&[alias, query].concat());
         said.lines().nth(1).unwrap_or_default().to_string()
     }
 
-    /// Answers `destroy`'s question.
-    pub fn destroy(&self, answer: &str) -> Output {
+    /// Runs `destroy.sh` and answers its question.
+    pub(super) fn destroy(&self, answer: &str) -> Output {
         let input = self.path("answer");
         fs::write(&input, answer).expect("there is room");
         let mut command = self.script("destroy.sh");

@@ -1,19 +1,19 @@
-//! Looks at the command lines of the whole machine while something runs. Knows nothing of AWS.
+//! Watches the command lines of all processes for secrets. Knows nothing of AWS.
 
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// Looks at every command line of the machine until it is dropped; fails if it saw one of `secrets`.
-pub struct Watch {
+/// A thread that reads the command lines of all processes until `end`.
+pub(super) struct Watch {
     ended: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<(usize, Option<String>)>>,
 }
 
 impl Watch {
-    /// Counts the command lines that hold `command`.
-    pub fn of(command: &'static str, secrets: Vec<String>) -> Watch {
+    /// Starts to watch for secrets, and counts the command lines that contain `command`.
+    pub(super) fn of(command: &'static str, secrets: Vec<String>) -> Watch {
         let ended = Arc::new(AtomicBool::new(false));
         let until = ended.clone();
         let look = move || {
@@ -36,11 +36,11 @@ impl Watch {
         }
     }
 
-    /// Fails if a secret was seen, or the command was not.
-    pub fn end(mut self) {
+    /// Ends the watch; fails when a secret was seen or the command was not.
+    pub(super) fn end(mut self) {
         self.ended.store(true, Ordering::Relaxed);
         let thread = self.thread.take().expect("it ends once");
-        let (calls, found) = thread.join().expect("it only looks");
+        let (calls, found) = thread.join().expect("the thread does not panic");
         assert!(calls > 0, "no command was seen");
         assert_eq!(found, None, "a secret in a command line");
     }

@@ -1,11 +1,11 @@
-//! The other actions: what they do, and what they refuse.
+//! The actions besides `migrate` and `status`, and the options of `migrate`.
 
 use super::{MIGRATE, check_fails, files, local, versions};
 use crate::support::{Cluster, Database, Local};
 use serde_json::{Value, json};
 use std::fs;
 
-/// A database and a `local` with two migrations that can be taken back, and one that cannot.
+/// Returns a database and a `local` with three migrations; all but the first have a down file.
 fn three() -> (Database, tempfile::TempDir, Local) {
     let database = Database::new();
     let dir = files(&[
@@ -37,7 +37,7 @@ fn refused(local: &Local, event: Value, kind: &str, says: &[&str]) {
 }
 
 #[test]
-fn migrate_stops_at_the_version_that_is_wanted() {
+fn migrate_to_a_version_stops_there() {
     let (database, _dir, local) = three();
     let reply = succeed(&local, json!({"action": "migrate", "to": "02"}));
     assert_eq!(versions(&reply["applied"]), ["1", "2"]);
@@ -49,17 +49,17 @@ fn migrate_stops_at_the_version_that_is_wanted() {
 }
 
 #[test]
-fn pending_fails_until_nothing_is() {
+fn pending_fails_until_no_migration_is_pending() {
     let (_database, _dir, local) = three();
     let pending = json!({"action": "pending"});
-    let says = ["3 pending: 1_a, 2_b, 3_c"];
+    let says = ["5 pending: 1_create_users (built in), 2_create_audit (built in), 1_a, 2_b, 3_c"];
     refused(&local, pending.clone(), "Function.MigrationsPending", &says);
     succeed(&local, json!({"action": "migrate"}));
     assert_eq!(succeed(&local, pending), json!({"pending": []}));
 }
 
 #[test]
-fn rollback_takes_the_newest_back_and_migrate_applies_them_again() {
+fn rollback_undoes_the_newest_migration_and_migrate_applies_it_again() {
     let (database, _dir, local) = three();
     succeed(&local, json!({"action": "migrate"}));
     let reply = succeed(&local, json!({"action": "rollback"}));
@@ -91,16 +91,16 @@ fn redo_rolls_back_and_applies_again() {
     database
         .client()
         .batch_execute("select id from c")
-        .expect("it is the edited one");
+        .expect("the edited file was applied");
 }
 
 #[test]
-fn a_dry_run_runs_everything_and_leaves_nothing() {
+fn a_dry_run_reports_locks_and_rewrites_and_changes_nothing() {
     let database = Database::new();
     database
         .client()
         .batch_execute("create table old (id int); insert into old values (1)")
-        .expect("it may");
+        .expect("it is allowed");
     let dir = files(&[
         (
             "1_a.sql",
@@ -160,12 +160,12 @@ fn edited_missing_and_late_files_are_refused_by_name_until_they_are_allowed() {
 }
 
 #[test]
-fn baseline_calls_files_applied_that_a_person_has_run() {
+fn baseline_records_files_as_applied_without_running_them() {
     let (database, _dir, local) = three();
     let client = &mut database.client();
     client
         .batch_execute("create table a (); create table b ()")
-        .expect("it may");
+        .expect("it is allowed");
     let reply = succeed(&local, json!({"action": "baseline", "to": "2"}));
     assert_eq!(versions(&reply["baselined"]), ["1", "2"]);
     assert_eq!(
@@ -181,7 +181,7 @@ fn baseline_calls_files_applied_that_a_person_has_run() {
     );
 }
 
-/// As each tool makes its table, and what it has written there after 1 and 2.
+/// The table that each tool makes, with the rows that it writes for the versions 1 and 2.
 const TOOLS: [(&str, &str); 8] = [
     (
         "rails",
@@ -242,7 +242,7 @@ const TOOLS: [(&str, &str); 8] = [
 ];
 
 #[test]
-fn baseline_reads_what_another_tool_has_applied() {
+fn baseline_reads_the_history_of_another_tool() {
     for (tool, history) in TOOLS {
         let database = Database::new();
         let names = match tool {
@@ -259,7 +259,10 @@ fn baseline_reads_what_another_tool_has_applied() {
         let dir = files(&[(names[0], &a), (names[1], &b), (names[2], &c)]);
         let local = local(&database, dir.path());
         let made = format!("create table a (); create table b (); {history}");
-        database.client().batch_execute(&made).expect("it may");
+        database
+            .client()
+            .batch_execute(&made)
+            .expect("it is allowed");
         let reply = succeed(&local, json!({"action": "baseline", "from": tool}));
         let names = |list: &Value| -> Vec<String> {
             let list = list.as_array().expect("it is a list").iter();
@@ -272,18 +275,22 @@ fn baseline_reads_what_another_tool_has_applied() {
         );
         let reply = succeed(&local, json!({"action": "migrate"}));
         assert_eq!(names(&reply["applied"]), ["\"c\""], "{tool}");
+        assert!(database.has("plain_lambda.users"), "{tool}: no tool");
         let reply = succeed(&local, json!({"action": "migrate"}));
         assert_eq!(reply["applied"], json!([]), "{tool}");
     }
 }
 
 #[test]
-fn baseline_refuses_what_has_failed_there() {
+fn baseline_refuses_a_history_with_a_failed_migration() {
     let (database, _dir, local) = three();
     let dirty =
         "create table schema_migrations (version bigint primary key, dirty boolean not null);
                  insert into schema_migrations values (2, true)";
-    database.client().batch_execute(dirty).expect("it may");
+    database
+        .client()
+        .batch_execute(dirty)
+        .expect("it is allowed");
     let event = json!({"action": "baseline", "from": "golang-migrate"});
     refused(
         &local,
@@ -301,7 +308,7 @@ fn baseline_refuses_what_has_failed_there() {
 }
 
 #[test]
-fn a_database_that_holds_a_table_is_dropped_only_by_its_name() {
+fn a_database_with_a_table_is_dropped_only_when_its_name_is_confirmed() {
     let (database, _dir, local) = three();
     succeed(&local, json!({"action": "migrate"}));
     let name = database.name();
@@ -339,13 +346,13 @@ fn a_database_that_holds_a_table_is_dropped_only_by_its_name() {
 }
 
 #[test]
-fn reset_makes_the_database_anew_and_seeds_it() {
+fn reset_recreates_the_database_and_seeds_it() {
     let (database, dir, local) = three();
     fs::write(dir.path().join("seed.sql"), "create table seeded ()").expect("there is room");
     database
         .client()
         .batch_execute("create table old ()")
-        .expect("it may");
+        .expect("it is allowed");
     let reply = succeed(
         &local,
         json!({"action": "reset", "confirm": database.name()}),
@@ -356,7 +363,7 @@ fn reset_makes_the_database_anew_and_seeds_it() {
 }
 
 #[test]
-fn a_forgotten_reset_database_nukes_nothing() {
+fn a_forgotten_reset_database_drops_nothing() {
     let database = Database::new();
     let dir = files(&[("1_a.sql", "create table a ()")]);
     for environment in ["development", "production", "lambda"] {
@@ -370,7 +377,7 @@ fn a_forgotten_reset_database_nukes_nothing() {
             database
                 .client()
                 .batch_execute("create table precious ()")
-                .expect("it may");
+                .expect("it is allowed");
         }
         check_fails(
             &local,
@@ -387,7 +394,7 @@ fn a_forgotten_reset_database_nukes_nothing() {
 }
 
 #[test]
-fn reset_database_builds_what_is_missing() {
+fn reset_database_creates_a_missing_database() {
     let database = Database::new();
     let dir = files(&[("1_a.sql", "create table a ()")]);
     let drop = format!("DROP DATABASE {}", database.name());

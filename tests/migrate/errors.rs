@@ -1,4 +1,4 @@
-//! What a failed file says: its place, its line, and Postgres's own words, but no secret.
+//! The error of a failed file: its place, its line and Postgres's message, without a secret.
 
 use super::{MIGRATE, check_fails, files, local};
 use crate::support::Database;
@@ -85,7 +85,7 @@ fn notices_and_warnings_are_logged_with_their_place() {
 }
 
 #[test]
-fn a_password_in_a_file_is_in_no_message_and_in_no_log() {
+fn a_password_in_a_file_reaches_no_message_and_no_log() {
     let log = check(
         "create role nobody_here password 'hunter2' in role no_such_role;",
         &["no_such_role", "1_a.sql:1:1`"],
@@ -94,7 +94,7 @@ fn a_password_in_a_file_is_in_no_message_and_in_no_log() {
 }
 
 #[test]
-fn what_only_psql_knows_is_refused_with_what_to_do() {
+fn a_meta_command_of_psql_is_refused() {
     let database = Database::new();
     let dir = files(&[("1_a.sql", "select 1;\n\\i other.sql\n")]);
     check_fails(
@@ -105,7 +105,7 @@ fn what_only_psql_knows_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn what_pg_dump_writes_is_taken() {
+fn the_output_of_pg_dump_is_accepted() {
     let database = Database::new();
     let text = "\\restrict abc\nSET statement_timeout = 0;\n\
                 SELECT pg_catalog.set_config('search_path', '', false);\n\

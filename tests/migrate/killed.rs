@@ -1,5 +1,5 @@
-//! Runs that are killed at every point: the process, the backend, the network. Afterwards the
-//! history tells the truth, and the next run ends as if nothing had been.
+//! Kills runs at every point: the process, the server's backend, or the network. Afterwards the history
+//! is true, and the next run leaves the same database as an undisturbed one.
 
 use super::{MIGRATE, files};
 use crate::support::proxy::{self, Fault};
@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// Every kind of file: one transaction, steps, an index, data, a transaction of its own.
+/// Every kind of file: one transaction, steps, an index, data, its own transaction.
 const FILES: [(&str, &str); 6] = [
     (
         "1_a.sql",
@@ -40,7 +40,7 @@ const FILES: [(&str, &str); 6] = [
     ),
 ];
 
-/// All that a person would compare, but for the history.
+/// The relations, indexes, comments and enum labels of a database, as one text.
 const STATE: &str = "
     SELECT coalesce(string_agg(line, ' ' ORDER BY line), '') FROM (
         SELECT c.relkind::text || c.relname || coalesce(i.indisvalid::text, '')
@@ -49,7 +49,7 @@ const STATE: &str = "
         WHERE c.relnamespace = 'public'::regnamespace
         UNION ALL SELECT 'label ' || enumlabel FROM pg_enum) lines (line)";
 
-/// What kills a run, and where: after so many of its messages.
+/// What is killed, and after how many messages of the run.
 #[derive(Debug, Clone, Copy)]
 enum Blow {
     Process(usize),
@@ -139,8 +139,8 @@ fn strike(blow: Blow, dir: &Path, undisturbed: &[String]) {
     assert_eq!(rows(&database), (50, 2, 4), "in the end, after {blow:?}");
 }
 
-/// Whether the run comes to the point: it may end before, as two of its messages may arrive in one
-/// piece, and the proxy goes on listening then.
+/// Returns whether the run reaches the point. It may end before, as two of its messages may arrive in one
+/// piece; the proxy then still listens.
 fn comes_to(point: &Receiver<()>, run: &mut Child) -> bool {
     loop {
         match point.recv_timeout(Duration::from_millis(20)) {
@@ -166,7 +166,7 @@ fn start(url: &str, dir: &Path, event: &str) -> Child {
         .expect("it runs")
 }
 
-/// How many messages an undisturbed run sends.
+/// Counts the messages of an undisturbed run.
 fn count_messages(dir: &Path) -> usize {
     let database = Database::new();
     let (told, messages) = mpsc::channel();
@@ -196,13 +196,14 @@ fn sessions(admin: &mut Client, database: &Database) -> i64 {
 
 fn state(database: &Database) -> String {
     let row = database.client().query_one(STATE, &[]);
-    row.expect("the catalogue is readable").get(0)
+    row.expect("the catalog is readable").get(0)
 }
 
-/// How many files the history calls applied, and how many under way.
+/// Counts the files that the history has as applied, and as begun.
 fn history(database: &Database) -> (usize, usize) {
     let query =
-        "SELECT count(applied_at), count(*) - count(applied_at) FROM plain_lambda.migrations";
+        "SELECT count(applied_at), count(*) - count(applied_at) FROM plain_lambda.migrations
+         WHERE version NOT LIKE 'plain-lambda/%'";
     let Ok(row) = database.client().query_one(query, &[]) else {
         return (0, 0);
     };

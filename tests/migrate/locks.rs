@@ -1,22 +1,24 @@
-//! Locks that others hold, and other runs.
+//! Locks that other sessions hold, and concurrent runs.
 
 use super::{MIGRATE, files, local, versions};
 use crate::support::{Database, Local, wait_for};
 use postgres::Client;
 use std::thread;
 
-/// A session that holds a lock on a table `a`.
+/// Opens a session that holds a lock on a table `a`.
 fn holder(database: &Database) -> Client {
     let mut other = database.client();
     other
         .batch_execute("create table a (id int); create table b (id int)")
-        .expect("it may");
-    other.batch_execute("begin; lock table a").expect("it may");
+        .expect("it is allowed");
+    other
+        .batch_execute("begin; lock table a")
+        .expect("it is allowed");
     other
 }
 
 #[test]
-fn a_lock_that_is_released_soon_costs_another_attempt_of_the_whole_file() {
+fn a_file_that_times_out_on_a_lock_is_repeated_as_a_whole() {
     let database = Database::new();
     let mut other = holder(&database);
     let dir = files(&[("1_a.sql", "create table c (); alter table a add name text")]);
@@ -27,7 +29,7 @@ fn a_lock_that_is_released_soon_costs_another_attempt_of_the_whole_file() {
             local.log().contains("trying").then_some(())
         });
         assert!(!database.has("c"), "the first attempt is rolled back");
-        other.batch_execute("commit").expect("it may");
+        other.batch_execute("commit").expect("it is allowed");
         let reply = run.join().expect("no panic").expect("it applies");
         assert_eq!(versions(&reply["applied"]), ["1"]);
     });
@@ -40,7 +42,7 @@ fn a_lock_that_is_not_released_ends_the_run_and_names_who_holds_it() {
     let mut other = holder(&database);
     other
         .batch_execute("set application_name = 'a slow report'")
-        .expect("it may");
+        .expect("it is allowed");
     let dir = files(&[("1_a.sql", "create table c (); alter table a add name text")]);
     let local = Local::with(&database)
         .migrations(dir.path())
@@ -55,12 +57,12 @@ fn a_lock_that_is_not_released_ends_the_run_and_names_who_holds_it() {
 }
 
 #[test]
-fn a_deadlock_costs_another_attempt() {
+fn a_file_that_deadlocks_is_repeated() {
     let database = Database::new();
     let mut other = holder(&database);
     other
         .batch_execute("commit; begin; lock table b")
-        .expect("it may");
+        .expect("it is allowed");
     let dir = files(&[("1_a.sql", "lock table a; lock table b; create table c ()")]);
     let local = local(&database, dir.path());
     thread::scope(|scope| {
@@ -71,9 +73,9 @@ fn a_deadlock_costs_another_attempt() {
             let row = database.client().query_one(waits, &[]);
             row.expect("it is readable").get::<_, bool>(0).then_some(())
         });
-        // Whoever is the victim, the run ends well.
+        // Either session may be the victim of the deadlock; the run succeeds in both cases.
         let _ = other.batch_execute("lock table a");
-        other.batch_execute("rollback").expect("it may");
+        other.batch_execute("rollback").expect("it is allowed");
         run.join().expect("no panic").expect("it applies");
     });
     assert!(database.has("c"));
@@ -92,12 +94,14 @@ fn a_second_invocation_waits_and_reports_what_the_first_has_done() {
         wait_for("the first run to be under way", || {
             first.log().contains("2_slow.sql").then_some(())
         });
-        let reply = second.invoke("migrations", MIGRATE).expect("it waits");
+        let reply = second
+            .invoke("migrations", MIGRATE)
+            .expect("it waits for the first run");
         assert_eq!(versions(&reply["applied"]), ["1", "2"], "{reply}");
         let log = first.log();
         let by = reply["applied"][0]["by"]
             .as_str()
-            .expect("it is the other's");
+            .expect("the other run applied it");
         assert!(
             log.contains(by),
             "{by} is the first one's request id: {log}"
@@ -121,16 +125,19 @@ fn a_concurrent_index_does_not_deadlock_with_a_second_run_that_waits() {
         wait_for("the second run to wait", || {
             second.log().contains("waiting for another").then_some(())
         });
-        // The server looks for deadlocks after a second; both have waited for longer.
+        // The server looks for deadlocks after a second; both runs have waited longer.
         let waited = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
                       AND query ILIKE 'create index%' AND now() - query_start > '1.5 s'";
         wait_for("a deadlock to have been found", || {
             let row = database.client().query_one(waited, &[]);
             row.expect("it is readable").get::<_, bool>(0).then_some(())
         });
-        other.batch_execute("commit").expect("it may");
+        other.batch_execute("commit").expect("it is allowed");
         run.join().expect("no panic").expect("it applies");
-        let reply = waiter.join().expect("no panic").expect("it waits");
+        let reply = waiter
+            .join()
+            .expect("no panic")
+            .expect("it waits for the first run");
         assert_eq!(versions(&reply["applied"]), ["1"]);
     });
 }

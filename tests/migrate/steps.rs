@@ -1,16 +1,16 @@
-//! Files that cannot be one transaction: what runs outside of one, what is resumed, and what a
-//! failed index leaves.
+//! Files that cannot be one transaction: statements outside of a transaction, resumed files, and failed
+//! concurrent indexes.
 
 use super::{MIGRATE, check_fails, files, local, versions};
 use crate::support::{Database, wait_for};
 use std::fs;
 use std::thread;
 
-/// One value of the history's rows, by version.
+/// Returns the value of an expression for the rows of the history, in the order of their versions.
 fn history(database: &Database, value: &str) -> String {
     let query = format!(
         "SELECT coalesce(string_agg(({value})::text, ' ' ORDER BY version), '')
-         FROM plain_lambda.migrations"
+         FROM plain_lambda.migrations WHERE version NOT LIKE 'plain-lambda/%'"
     );
     let row = database.client().query_one(&query, &[]);
     row.expect("the history is there").get(0)
@@ -19,7 +19,7 @@ fn history(database: &Database, value: &str) -> String {
 fn invalid_indexes(database: &Database) -> i64 {
     let query = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
     let row = database.client().query_one(query, &[]);
-    row.expect("the catalogue is readable").get(0)
+    row.expect("the catalog is readable").get(0)
 }
 
 #[track_caller]
@@ -43,7 +43,7 @@ fn check_applies(texts: &[&str]) -> Database {
 }
 
 #[test]
-fn what_postgres_refuses_in_a_transaction_runs_outside_of_one() {
+fn statements_that_postgres_refuses_in_a_transaction_run_outside_of_one() {
     let database = check_applies(&[
         "create table a (id int, name text);
          create index concurrently a_id on a (id);
@@ -60,7 +60,7 @@ fn what_postgres_refuses_in_a_transaction_runs_outside_of_one() {
 }
 
 #[test]
-fn a_new_enum_value_may_be_used_later_in_its_file() {
+fn a_new_enum_value_can_be_used_later_in_its_file() {
     let database = check_applies(&[
         "create type mood as enum ('good')",
         "alter type mood add value 'bad'; create table m (x mood default 'bad'); insert into m default values",
@@ -78,7 +78,7 @@ fn a_block_or_a_procedure_that_commits_runs_alone() {
 }
 
 #[test]
-fn a_files_own_transaction_does_not_end_ours() {
+fn a_commit_in_a_file_does_not_end_the_transaction_of_the_run() {
     let database = Database::new();
     let dir = files(&[(
         "1_a.sql",
@@ -94,7 +94,7 @@ fn a_files_own_transaction_does_not_end_ours() {
 }
 
 #[test]
-fn copied_data_stands_in_the_file() {
+fn copy_from_stdin_reads_its_data_from_the_file() {
     let database = check_applies(&[
         "create table a (id int, name text);\ncopy a from stdin;\n1\tone\n2\t\\N\n\\.\n\
          copy a to stdout;\n\
@@ -106,7 +106,7 @@ fn copied_data_stands_in_the_file() {
 }
 
 #[test]
-fn a_step_that_fails_keeps_what_was_done_and_the_next_run_resumes_there() {
+fn a_failed_step_keeps_the_steps_before_it_and_the_next_run_resumes_there() {
     let database = Database::new();
     let once = "create table a (id int);\ninsert into a values (1);\n\
                 create index concurrently a_id on a (id);\n";
@@ -135,7 +135,7 @@ fn a_step_that_fails_keeps_what_was_done_and_the_next_run_resumes_there() {
 }
 
 #[test]
-fn what_has_run_cannot_be_edited_before_it_is_resumed() {
+fn statements_that_have_run_cannot_be_edited_before_the_file_is_resumed() {
     let database = Database::new();
     let dir = files(&[("1_a.sql", "create table a (); vacuum; select 1/0")]);
     let local = local(&database, dir.path());
@@ -167,46 +167,48 @@ fn a_failed_index_leaves_nothing_behind() {
 }
 
 #[test]
-fn if_not_exists_never_blesses_an_invalid_index() {
+fn if_not_exists_replaces_an_invalid_index() {
     let database = Database::new();
     let mut client = database.client();
     client
         .batch_execute("create table a (id int); insert into a values (1), (1)")
-        .expect("it may");
+        .expect("it is allowed");
     let failed = client.batch_execute("create unique index concurrently a_id on a (id)");
     failed.expect_err("there are duplicates");
-    client.batch_execute("delete from a").expect("it may");
+    client
+        .batch_execute("delete from a")
+        .expect("it is allowed");
     assert_eq!(invalid_indexes(&database), 1);
     let text = "create unique index concurrently if not exists a_id on a (id)";
     let dir = files(&[("1_a.sql", text)]);
     let reply = local(&database, dir.path()).invoke("migrations", MIGRATE);
-    reply.expect("it makes the index anew");
+    reply.expect("it makes the index again");
     assert_eq!(invalid_indexes(&database), 0);
     assert!(database.has("a_id"));
 }
 
 #[test]
-fn an_index_that_others_hold_up_is_waited_for_without_a_limit() {
+fn a_concurrent_index_waits_for_other_transactions_without_a_limit() {
     let database = Database::new();
     let mut other = database.client();
     other
         .batch_execute("create table a (id int)")
-        .expect("it may");
+        .expect("it is allowed");
     other
         .batch_execute("begin; insert into a values (1)")
-        .expect("it may");
+        .expect("it is allowed");
     let dir = files(&[("1_a.sql", "create index concurrently a_id on a (id)")]);
     let local = local(&database, dir.path());
     thread::scope(|scope| {
         let run = scope.spawn(|| local.invoke("migrations", MIGRATE));
-        // Longer than a lock is waited for elsewhere.
+        // 3.5 s is longer than the lock timeout of other statements.
         let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
                      AND query ILIKE 'create index%' AND now() - query_start > '3.5 s'";
         wait_for("the index to wait", || {
             let row = database.client().query_one(waits, &[]);
             row.expect("it is readable").get::<_, bool>(0).then_some(())
         });
-        other.batch_execute("commit").expect("it may");
+        other.batch_execute("commit").expect("it is allowed");
         run.join().expect("no panic").expect("it applies");
     });
     assert_eq!(invalid_indexes(&database), 0);

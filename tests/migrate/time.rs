@@ -1,4 +1,4 @@
-//! What a run does with the time of an invocation.
+//! Runs that need more time than an invocation has.
 
 use super::{MIGRATE, check_fails, files, versions};
 use crate::support::{Database, Local, signal, wait_for};
@@ -13,7 +13,7 @@ fn hasty(database: &Database, dir: &Path, seconds: &str) -> Local {
 }
 
 #[test]
-fn when_the_time_is_over_the_rest_is_for_the_next_invocation() {
+fn the_next_invocation_continues_a_run_that_ran_out_of_time() {
     let database = Database::new();
     let slow = |table: &str| format!("create table {table} (); select pg_sleep(1.2)");
     let texts = ["a", "b", "c", "d"].map(slow);
@@ -26,7 +26,7 @@ fn when_the_time_is_over_the_rest_is_for_the_next_invocation() {
     let local = hasty(&database, dir.path(), "5");
     let first = local
         .invoke("migrations", MIGRATE)
-        .expect("a part is no failure");
+        .expect("a partial run is not a failure");
     assert_eq!(first["status"], "partial", "{first}");
     assert_eq!(first["next"], "invoke again");
     let done = versions(&first["applied"]).len();
@@ -39,7 +39,7 @@ fn when_the_time_is_over_the_rest_is_for_the_next_invocation() {
 #[test]
 fn a_statement_that_cannot_end_in_time_is_cancelled_and_rolled_back() {
     let database = Database::new();
-    // Whoever sets the timeout aside is cancelled all the same.
+    // A file that turns statement_timeout off is cancelled, too.
     let text = "set statement_timeout = 0; create table a (); select pg_sleep(60)";
     let dir = files(&[("1_a.sql", text)]);
     let local = hasty(&database, dir.path(), "3");
@@ -59,7 +59,7 @@ fn a_statement_that_cannot_end_in_time_is_cancelled_and_rolled_back() {
 }
 
 #[test]
-fn steps_that_are_done_count_as_a_part() {
+fn a_file_with_some_steps_done_gives_a_partial_reply() {
     let database = Database::new();
     let dir = files(&[(
         "1_a.sql",
@@ -68,7 +68,7 @@ fn steps_that_are_done_count_as_a_part() {
     let local = hasty(&database, dir.path(), "4");
     let reply = local
         .invoke("migrations", MIGRATE)
-        .expect("it has come further");
+        .expect("some steps were done");
     assert_eq!(reply["status"], "partial", "{reply}");
     assert_eq!(versions(&reply["pending"]), ["1"]);
     check_fails(&local, "Function.OutOfTime", &["1_a.sql"]);

@@ -1,11 +1,10 @@
-//! Rows added, changed and deleted: what Postgres refuses, what others do meanwhile, what is
-//! written down of it.
+//! Adding, changing and deleting rows: Postgres's errors, concurrent changes, and the audit.
 
 use super::{Desk, text};
 use crate::support::{Local, PgBouncer, needs};
 
 #[test]
-fn a_row_is_added_changed_and_deleted_and_all_of_it_is_in_the_audit() {
+fn a_row_is_added_changed_and_deleted_and_each_change_is_in_the_audit() {
     let desk = Desk::new();
     let added = desk.admin.post(
         "/tables/public/customers/new",
@@ -64,7 +63,7 @@ fn a_row_is_added_changed_and_deleted_and_all_of_it_is_in_the_audit() {
 }
 
 #[test]
-fn what_postgres_refuses_is_said_at_its_field_and_nothing_typed_is_lost() {
+fn postgress_error_is_shown_at_its_field_and_the_input_is_kept() {
     let desk = Desk::with(
         "CREATE TABLE strict (
              id int PRIMARY KEY, needed text NOT NULL, short varchar(4), small smallint,
@@ -88,14 +87,11 @@ fn what_postgres_refuses_is_said_at_its_field_and_nothing_typed_is_lost() {
         assert_eq!(answer.status, 422, "{fields:?}: {page}");
         assert!(page.contains("Nothing was saved"), "{page}");
         assert!(page.contains(says), "no {says:?} for {fields:?} in {page}");
-        let marked: Vec<&str> = { answer.body.split("name=\"v:").skip(1) }
-            .filter(|field| {
-                field
-                    .split('>')
-                    .next()
-                    .is_some_and(|tag| tag.contains("aria-invalid"))
-            })
-            .filter_map(|field| field.split('"').next())
+        let fields_of_the_page = answer.body.split("name=\"v:").skip(1);
+        let tags = fields_of_the_page.filter_map(|field| field.split('>').next());
+        let marked: Vec<&str> = tags
+            .filter(|tag| tag.contains("aria-invalid"))
+            .filter_map(|tag| tag.split('"').next())
             .collect();
         assert_eq!(marked, wrong, "{fields:?}");
         for (_, value) in fields.iter().filter(|(name, _)| name.starts_with("v:")) {
@@ -166,7 +162,7 @@ fn what_postgres_refuses_is_said_at_its_field_and_nothing_typed_is_lost() {
 }
 
 #[test]
-fn a_row_that_changed_meanwhile_is_shown_in_both_versions_and_not_overwritten() {
+fn a_row_that_changed_meanwhile_is_not_overwritten_and_both_versions_are_shown() {
     let desk = Desk::new();
     let path = "/tables/public/orders/edit/2";
     let form = desk.admin.get(path);
@@ -208,7 +204,7 @@ fn a_row_that_changed_meanwhile_is_shown_in_both_versions_and_not_overwritten() 
 }
 
 #[test]
-fn a_row_that_somebody_holds_is_said_so() {
+fn saving_a_row_that_another_session_has_locked_is_an_error() {
     let desk = Desk::new();
     let mut other = desk.database.client();
     let form = desk
@@ -217,7 +213,7 @@ fn a_row_that_somebody_holds_is_said_so() {
         .field("version");
     other
         .batch_execute("BEGIN; UPDATE orders SET note = 'held' WHERE id = 2")
-        .expect("it may");
+        .expect("it is allowed");
     let fields = [("version", form.as_str()), ("v:note", "mine")];
     let answer = desk.admin.post("/tables/public/orders/edit/2", &fields);
     assert_eq!(answer.status, 422);
@@ -227,7 +223,7 @@ fn a_row_that_somebody_holds_is_said_so() {
         text(&answer.body)
     );
     assert!(answer.body.contains("mine"));
-    other.batch_execute("ROLLBACK").expect("it may");
+    other.batch_execute("ROLLBACK").expect("it is allowed");
     assert_eq!(
         desk.admin
             .post("/tables/public/orders/edit/2", &fields)
@@ -237,7 +233,7 @@ fn a_row_that_somebody_holds_is_said_so() {
 }
 
 #[test]
-fn deleting_says_what_would_go_with_it_and_what_prevents_it() {
+fn the_delete_page_counts_the_rows_that_go_too_and_those_that_prevent_it() {
     let desk = Desk::with(
         "CREATE TABLE a (id int PRIMARY KEY, parent int REFERENCES a ON DELETE CASCADE);
          CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE);
@@ -304,7 +300,7 @@ fn pages_work_behind_a_pooler_that_gives_each_transaction_another_session() {
 }
 
 #[test]
-fn the_change_and_its_audit_are_kept_together_or_not_at_all() {
+fn a_change_and_its_audit_entry_are_one_transaction() {
     let desk = Desk::new();
     let form = desk
         .admin
@@ -325,7 +321,7 @@ fn the_change_and_its_audit_are_kept_together_or_not_at_all() {
 }
 
 #[test]
-fn a_key_that_an_inheriting_table_has_too_changes_nothing() {
+fn a_key_that_an_inheriting_table_has_too_is_refused() {
     let desk = Desk::with(
         "CREATE TABLE parent (id int PRIMARY KEY, v text);
          CREATE TABLE child () INHERITS (parent);
@@ -346,7 +342,7 @@ fn a_key_that_an_inheriting_table_has_too_changes_nothing() {
 }
 
 #[test]
-fn a_form_of_another_kind_or_size_is_refused() {
+fn a_form_of_another_content_type_or_too_large_is_refused() {
     let desk = Desk::new();
     let path = "/tables/public/customers/new";
     let send = |content_type: &str, body: String| {

@@ -1,4 +1,4 @@
-//! Lists as files.
+//! Exports of lists as CSV and JSON.
 
 use super::Desk;
 use serde_json::Value;
@@ -43,7 +43,7 @@ fn a_list_is_exported_as_it_is_filtered_and_sorted() {
 }
 
 #[test]
-fn a_list_that_is_larger_than_a_reply_comes_in_parts_that_make_the_whole() {
+fn a_list_larger_than_a_reply_is_exported_in_parts() {
     let desk = Desk::with(
         "CREATE TABLE big (id int PRIMARY KEY, t text);
          INSERT INTO big SELECT i, md5(i::text) || repeat(md5((i + 1)::text), 30) FROM generate_series(1, 5000) i",

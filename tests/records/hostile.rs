@@ -1,10 +1,10 @@
-//! SQL and HTML where neither belongs: every parameter that reaches a statement, every value that
-//! reaches a page.
+//! SQL injection in every parameter that reaches a statement, HTML injection in every value that reaches a
+//! page, and forged requests.
 
 use super::Desk;
 use form_urlencoded::byte_serialize;
 
-/// What would end a string, a name, a statement, a pattern or a cast.
+/// Texts that would end a string, a name, a statement, a pattern or a cast.
 const SQL: [&str; 9] = [
     "'; DROP TABLE orders; --",
     "\"; DROP TABLE orders; --",
@@ -91,7 +91,7 @@ fn no_parameter_reaches_sql_as_sql() {
         assert_eq!(desk.value("SELECT note FROM orders WHERE id = 3"), attack);
         let people = desk
             .admin
-            .post("/people", &[("email", attack), ("role", attack)]);
+            .post("/users", &[("email", attack), ("role", attack)]);
         assert_eq!(people.status, 422, "{attack}");
         let visitor = desk.local.visitor();
         let tried = visitor.post("/sign-in", &[("email", attack), ("password", attack)]);
@@ -153,7 +153,7 @@ fn no_value_reaches_a_page_as_html() {
         for tag in ["<script>alert", "<img src=x", "<i>t", "<i>c"] {
             assert!(!page.contains(tag), "{path} has {tag}: {page}");
         }
-        // A quote that ends an attribute would begin one of the attacker's own.
+        // A quote that ends an attribute would let the attacker add another one.
         assert!(!page.contains("\"'>"), "{path}: {page}");
     }
     let refused = desk
@@ -202,7 +202,7 @@ fn a_forged_host_is_refused_before_anything_else() {
     let host = [("host", "evil.example")];
     assert_eq!(desk.admin.send("GET", "/", &host, None).status, 403);
     let forwarded = [("x-forwarded-host", "evil.example")];
-    let page = desk.admin.send("GET", "/people", &forwarded, None);
+    let page = desk.admin.send("GET", "/users", &forwarded, None);
     assert_eq!(page.status, 200);
     assert!(!page.body.contains("evil.example"), "{}", page.body);
 }

@@ -1,8 +1,8 @@
-//! Lists: searched, filtered, sorted, page by page.
+//! Lists of rows: search, filters, order and paging.
 
 use super::{Desk, link, rows};
 
-/// Every row of a list, page after page by these links; the pages.
+/// Follows the links with a `rel` from page to page; returns the rows of each page.
 #[track_caller]
 fn walk(desk: &Desk, path: &str, rel: &str) -> Vec<Vec<Vec<String>>> {
     let (mut pages, mut next) = (Vec::new(), Some(path.to_string()));
@@ -16,7 +16,7 @@ fn walk(desk: &Desk, path: &str, rel: &str) -> Vec<Vec<Vec<String>>> {
 }
 
 #[test]
-fn paging_forward_and_back_gives_every_row_once_in_its_order() {
+fn paging_forward_and_back_shows_every_row_once_in_order() {
     let desk = Desk::with(
         "CREATE TABLE many (a text, b int, id int, n numeric, t timestamptz, PRIMARY KEY (b, id));
          INSERT INTO many
@@ -84,7 +84,7 @@ fn rows_without_a_key_are_paged_too_and_cannot_be_changed() {
 }
 
 #[test]
-fn filters_find_what_they_say() {
+fn each_filter_finds_the_rows_of_its_condition() {
     let desk = Desk::new();
     let found = |query: &str| rows(&desk.page(&format!("/tables/public/orders?{query}"))).len();
     let count = |condition: &str| -> usize {
@@ -115,7 +115,7 @@ fn filters_find_what_they_say() {
 }
 
 #[test]
-fn a_filter_that_makes_no_sense_is_said_and_not_guessed() {
+fn an_invalid_filter_is_an_error_that_names_it() {
     let desk = Desk::new();
     for (query, status, says) in [
         (
@@ -147,7 +147,7 @@ fn a_filter_that_makes_no_sense_is_said_and_not_guessed() {
 }
 
 #[test]
-fn a_form_with_empty_filters_leads_to_the_short_address() {
+fn empty_filters_redirect_to_the_address_without_them() {
     let desk = Desk::new();
     let form = "q=&c=id&o=is&v=&w=&c=status&o=is&v=paid&c=note&o=has&v=";
     let answer = desk.admin.get(&format!("/tables/public/orders?{form}"));
@@ -158,7 +158,7 @@ fn a_form_with_empty_filters_leads_to_the_short_address() {
 }
 
 #[test]
-fn what_a_column_refers_to_is_called_by_its_name_and_linked_both_ways() {
+fn a_foreign_key_shows_the_name_of_its_row_and_is_linked_both_ways() {
     let desk = Desk::new();
     let list = desk.page("/tables/public/orders?c=id&o=is&v=2");
     assert!(
@@ -180,7 +180,7 @@ fn what_a_column_refers_to_is_called_by_its_name_and_linked_both_ways() {
 }
 
 #[test]
-fn what_is_too_large_to_look_through_is_referred_to_by_its_key() {
+fn rows_of_a_large_table_are_chosen_by_their_key_only() {
     let desk = Desk::with(
         "CREATE TABLE large (id int PRIMARY KEY, name text NOT NULL);
          INSERT INTO large SELECT i, 'row ' || i FROM generate_series(1, 150000) i;
@@ -198,7 +198,7 @@ fn what_is_too_large_to_look_through_is_referred_to_by_its_key() {
 }
 
 #[test]
-fn a_long_text_is_folded_and_bytes_are_a_size() {
+fn a_long_text_is_cut_in_a_list_and_bytes_are_shown_as_a_size() {
     let desk = Desk::with(
         "CREATE TABLE long (id int PRIMARY KEY, body text, data bytea, doc jsonb);
          INSERT INTO long VALUES (1, repeat('lorem ü ', 400), decode(repeat('ab', 3000), 'hex'),
@@ -222,7 +222,7 @@ fn a_long_text_is_folded_and_bytes_are_a_size() {
 }
 
 #[test]
-fn how_many_rows_there_are_is_known_on_one_page_and_estimated_beyond() {
+fn the_row_count_is_exact_for_one_page_and_estimated_beyond() {
     let desk = Desk::with(
         "CREATE TABLE many (id int PRIMARY KEY);
          INSERT INTO many SELECT generate_series(1, 1234);
@@ -238,7 +238,7 @@ fn how_many_rows_there_are_is_known_on_one_page_and_estimated_beyond() {
 }
 
 #[test]
-fn a_new_table_is_there_within_a_minute_and_a_dropped_one_is_no_error_for_long() {
+fn a_dropped_table_is_an_error_once_and_then_a_404() {
     let desk = Desk::with("CREATE TABLE gone (id int PRIMARY KEY)");
     desk.page("/tables/public/gone");
     desk.sql("DROP TABLE gone");

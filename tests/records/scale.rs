@@ -1,5 +1,5 @@
-//! Ten million rows: how long their pages take, and by which plans. No test, as times are none:
-//! `make bench` runs it, and it asserts only what holds on any machine, that an index is used.
+//! The pages of ten million rows: their times and their plans. `make bench` runs it, as it takes long. It
+//! asserts no time, only that each plan uses an index, which holds on any machine.
 
 use crate::support::{Database, Local, Person};
 use std::time::Instant;
@@ -19,7 +19,7 @@ const TABLE: &str = "
     CREATE INDEX ON sales (at, id);
     ANALYZE sales";
 
-/// What is asked, and what its plan has to hold.
+/// The name and the query of each page, and the index that its plan has to use.
 const PAGES: [(&str, &str, &str); 8] = [
     ("first page", "", "sales_pkey"),
     ("last page", "?sort=-id", "sales_pkey"),
@@ -75,7 +75,7 @@ fn ten_million_rows_are_paged_by_their_indexes() {
     explain(&database, &admin);
 }
 
-/// Asks again and again; prints what the function's own REPORT lines say.
+/// Requests a page many times; prints the durations of the function's REPORT lines.
 fn measure(local: &Local, admin: &Person, name: &str, path: &str) {
     let before = local.log().len();
     let started = Instant::now();
@@ -84,7 +84,8 @@ fn measure(local: &Local, admin: &Person, name: &str, path: &str) {
     }
     let a_second = TIMES as f64 / started.elapsed().as_secs_f64();
     let log = local.log();
-    let mut took: Vec<f64> = { log[before..].split("\tDuration: ").skip(1) }
+    let durations = log[before..].split("\tDuration: ").skip(1);
+    let mut took: Vec<f64> = durations
         .filter_map(|rest| rest.split(' ').next()?.parse().ok())
         .collect();
     took.sort_by(f64::total_cmp);
@@ -97,7 +98,7 @@ fn measure(local: &Local, admin: &Person, name: &str, path: &str) {
     );
 }
 
-/// Prints the plan of each list, as Postgres's own auto_explain tells it to the client.
+/// Prints the plan of each page, which Postgres's auto_explain sends as a notice, and checks its index.
 fn explain(database: &Database, admin: &Person) {
     let told = format!(
         "ALTER DATABASE {0} SET session_preload_libraries = 'auto_explain';
@@ -120,7 +121,7 @@ fn explain(database: &Database, admin: &Person) {
             200
         );
         let log = local.log();
-        // A notice is one line.
+        // A notice is logged as one line.
         let mut lines = log[before..].lines();
         let plan = lines.find(|line| line.contains("Query Text: SELECT t.\"id\""));
         let plan = plan.expect("auto_explain is there: install postgresql-contrib");

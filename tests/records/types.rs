@@ -1,4 +1,4 @@
-//! Every kind of column, table and name that Postgres has.
+//! Columns of every type, tables of every kind, unusual names, and rights.
 
 use super::{Desk, rows, text};
 
@@ -53,7 +53,8 @@ fn every_type_is_shown_added_and_changed() {
         .iter()
         .map(|(name, ..)| format!("v:{name}"))
         .collect();
-    let mut form: Vec<(&str, &str)> = { names.iter().zip(values) }
+    let fields = names.iter().zip(values);
+    let mut form: Vec<(&str, &str)> = fields
         .map(|(name, (_, value, _))| (name.as_str(), value))
         .collect();
     form.push(("v:id", ""));
@@ -65,7 +66,7 @@ fn every_type_is_shown_added_and_changed() {
         text(&added.body)
     );
     for (name, _, stored) in values {
-        // The client of the test has a time zone of its own.
+        // The test's own connection may have another time zone.
         let utc = "to_char(z AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00')";
         let value = if name == "z" { utc } else { name };
         let sql = format!("SELECT ({value})::text FROM kinds");
@@ -111,7 +112,8 @@ fn any_name_works_in_any_schema() {
          INSERT INTO \"{quoted}\".\"..\" VALUES (1, '..'), (2, '')"
     ));
     let tables = desk.page("/tables");
-    let hrefs: Vec<String> = { tables.split("href=\"/tables/").skip(1) }
+    let links = tables.split("href=\"/tables/").skip(1);
+    let hrefs: Vec<String> = links
         .filter_map(|rest| rest.split('"').next())
         .filter(|path| path.contains("%3B"))
         .map(|path| format!("/tables/{path}"))
@@ -120,7 +122,8 @@ fn any_name_works_in_any_schema() {
     for href in &hrefs {
         let list = desk.page(href);
         let open = list.split("<tbody>").nth(1).expect("it has rows");
-        let paths: Vec<&str> = { open.split("href=\"").skip(1) }
+        let links = open.split("href=\"").skip(1);
+        let paths: Vec<&str> = links
             .filter_map(|rest| rest.split('"').next())
             .filter(|path| path.starts_with("/tables/"))
             .collect();
@@ -139,7 +142,7 @@ fn any_name_works_in_any_schema() {
 }
 
 #[test]
-fn composite_keys_partitions_and_views_are_edited_and_what_cannot_be_is_not() {
+fn rows_with_composite_keys_in_partitions_and_in_simple_views_are_editable() {
     let desk = Desk::with(
         "CREATE TABLE parts (day date, id int, note text, PRIMARY KEY (day, id)) PARTITION BY RANGE (day);
          CREATE TABLE parts_2026 PARTITION OF parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
@@ -205,7 +208,7 @@ fn composite_keys_partitions_and_views_are_edited_and_what_cannot_be_is_not() {
 }
 
 #[test]
-fn what_the_role_may_not_read_is_not_there() {
+fn tables_and_columns_that_the_role_may_not_read_are_hidden() {
     let desk = Desk::with("CREATE TABLE secrets (id int PRIMARY KEY, open text, hidden text)");
     let role = format!("reader_{}", desk.database.name());
     desk.sql(&format!(

@@ -1,4 +1,4 @@
-//! One private Postgres for the whole run, by `local postgres`, and its administrator.
+//! The Postgres of a test run, started by `local postgres`, and its administrator's connection.
 
 use super::program::{Program, local};
 use super::{record, root};
@@ -7,15 +7,15 @@ use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The Postgres of this run. It ends with us: `--attached` watches our end of a pipe.
-pub struct Cluster {
+/// The Postgres of this run. It ends with the run: with `--attached` it stops when its standard input ends.
+pub(crate) struct Cluster {
     url: String,
     _program: Program,
 }
 
 impl Cluster {
-    /// The running cluster; the first caller starts it.
-    pub fn get() -> &'static Cluster {
+    /// Returns the cluster; the first call starts it.
+    pub(crate) fn get() -> &'static Cluster {
         record::begin();
         static CLUSTER: OnceLock<Cluster> = OnceLock::new();
         CLUSTER.get_or_init(|| {
@@ -34,19 +34,20 @@ impl Cluster {
         })
     }
 
-    /// The address of one of its databases, as its administrator.
-    pub fn url(&self, database: &str) -> String {
+    /// Returns the address of a database, with the administrator's user and password.
+    pub(crate) fn url(&self, database: &str) -> String {
         let (server, _) = self.url.rsplit_once('/').expect("a URL ends in /database");
         format!("{server}/{database}")
     }
 
-    /// An administrator's connection.
-    pub fn admin(&self) -> Client {
+    /// Connects as the administrator.
+    pub(crate) fn admin(&self) -> Client {
         Client::connect(&self.url("postgres"), NoTls).expect("the cluster takes connections")
     }
 
-    /// A command of its own programs, such as `psql`, of which the machine may have others or none.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    /// Returns a command that finds the programs of the cluster's Postgres, such as `psql`, first. The machine
+    /// may have others or none.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let query = "SELECT setting FROM pg_config WHERE name = 'BINDIR'";
         let row = self.admin().query_one(query, &[]);
         let folder: String = row.expect("the administrator may").get(0);
@@ -56,7 +57,7 @@ impl Cluster {
         command
     }
 
-    /// Databases that a killed run left.
+    /// Drops the databases that a killed run left.
     fn sweep(&self) {
         let mut admin = self.admin();
         let left = admin
@@ -64,7 +65,7 @@ impl Cluster {
                 "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'",
                 &[],
             )
-            .expect("the catalogue is readable");
+            .expect("the catalog is readable");
         for row in left {
             let name: String = row.get(0);
             admin

@@ -1,17 +1,17 @@
-//! A database of the test's own, gone after it.
+//! A database for one test, dropped after it.
 
 use super::Cluster;
 use postgres::{Client, NoTls};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// An empty database.
-pub struct Database {
+/// A database; dropped with its value.
+pub(crate) struct Database {
     name: String,
 }
 
 impl Database {
-    /// Makes one.
-    pub fn new() -> Database {
+    /// Creates an empty database.
+    pub(crate) fn new() -> Database {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         Cluster::get()
@@ -21,37 +21,37 @@ impl Database {
         Database { name }
     }
 
-    /// Its name.
-    pub fn name(&self) -> &str {
+    /// Returns the name of the database.
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its address.
-    pub fn url(&self) -> String {
+    /// Returns the address of the database.
+    pub(crate) fn url(&self) -> String {
         Cluster::get().url(&self.name)
     }
 
-    /// The port of its server.
-    pub fn port(&self) -> u16 {
+    /// Returns the port of the server.
+    pub(crate) fn port(&self) -> u16 {
         let url = self.url();
         let (_, rest) = url.rsplit_once(':').expect("the URL has a port");
         let (port, _) = rest.split_once('/').expect("the URL ends in /database");
         port.parse().expect("a port is a number")
     }
 
-    /// Its address behind a proxy's port.
-    pub fn url_at(&self, port: u16) -> String {
+    /// Returns the address of the database with the port of a proxy.
+    pub(crate) fn url_at(&self, port: u16) -> String {
         self.url()
             .replace(&format!(":{}/", self.port()), &format!(":{port}/"))
     }
 
-    /// A connection of the test's own.
-    pub fn client(&self) -> Client {
+    /// Connects to the database as the administrator.
+    pub(crate) fn client(&self) -> Client {
         Client::connect(&self.url(), NoTls).expect("the database takes connections")
     }
 
-    /// How many sessions named `plain-lambda` it has.
-    pub fn sessions(&self) -> i64 {
+    /// Counts the database's sessions named `plain-lambda`.
+    pub(crate) fn sessions(&self) -> i64 {
         Cluster::get()
             .admin()
             .query_one(
@@ -59,15 +59,15 @@ impl Database {
                  WHERE datname = $1 AND application_name = 'plain-lambda'",
                 &[&self.name],
             )
-            .expect("the catalogue is readable")
+            .expect("the catalog is readable")
             .get(0)
     }
 
-    /// Whether a table or view is there.
-    pub fn has(&self, relation: &str) -> bool {
+    /// Returns whether a table, an index or a view exists.
+    pub(crate) fn has(&self, relation: &str) -> bool {
         self.client()
             .query_one("SELECT to_regclass($1) IS NOT NULL", &[&relation])
-            .expect("the catalogue is readable")
+            .expect("the catalog is readable")
             .get(0)
     }
 }

@@ -1,4 +1,4 @@
-//! `local` as a process of the test's own, and the requests that it takes.
+//! Starts `local` for a test and sends it requests.
 
 use super::program::{self, Program};
 use super::{Database, migrations, wait_for};
@@ -13,26 +13,26 @@ use std::thread;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-/// A running `local`.
-pub struct Local {
+/// A running `local`; interrupted when dropped.
+pub(crate) struct Local {
     program: Program,
     url: String,
     agent: Agent,
 }
 
-/// How to start one.
-pub struct Options {
+/// The options of a `local` that is not started yet.
+pub(crate) struct Options {
     command: Command,
 }
 
 impl Local {
-    /// `local` with the shipped executable and the project's migrations.
-    pub fn start(database: &Database) -> Local {
+    /// Starts `local` with the executable and the project's migrations.
+    pub(crate) fn start(database: &Database) -> Local {
         Local::with(database).start()
     }
 
-    /// The same, to be changed before it is started.
-    pub fn with(database: &Database) -> Options {
+    /// Returns the options of `start`, to be changed before `local` is started.
+    pub(crate) fn with(database: &Database) -> Options {
         let mut command = Command::new(program::local());
         command
             .args(["--port", "0", "--attached", "--strict", "--bootstrap"])
@@ -43,32 +43,32 @@ impl Local {
         Options { command }.migrations(&migrations())
     }
 
-    /// Where it listens.
-    pub fn url(&self) -> &str {
+    /// Returns the address of `local`.
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// What asks it.
+    /// Returns the HTTP client.
     pub(super) fn agent(&self) -> Agent {
         self.agent.clone()
     }
 
-    /// What it and its functions have logged until now.
-    pub fn log(&self) -> String {
+    /// Returns what `local` and its functions have logged until now.
+    pub(crate) fn log(&self) -> String {
         self.program.log()
     }
 
-    /// Waits until the log says something: it comes on its own way, not with the answer.
+    /// Waits until the log contains a text, which may arrive after the answer.
     #[track_caller]
-    pub fn expect_log(&self, text: &str) {
+    pub(crate) fn expect_log(&self, text: &str) {
         wait_for(&format!("`{text}` in the log"), || {
             self.log().contains(text).then_some(())
         });
     }
 
-    /// A page.
+    /// Gets a page; returns its status and text.
     #[track_caller]
-    pub fn get(&self, path: &str) -> (StatusCode, String) {
+    pub(crate) fn get(&self, path: &str) -> (StatusCode, String) {
         let mut response = self.response("GET", path);
         let body = response
             .body_mut()
@@ -77,15 +77,15 @@ impl Local {
         (response.status(), body)
     }
 
-    /// A response to a request without a body.
+    /// Sends a request without a body.
     #[track_caller]
-    pub fn response(&self, method: &str, path: &str) -> Response<Body> {
+    pub(crate) fn response(&self, method: &str, path: &str) -> Response<Body> {
         self.ask(method, path, &[])
     }
 
-    /// The same with headers of its own.
+    /// Sends a request with headers and without a body.
     #[track_caller]
-    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
         let mut request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
@@ -97,16 +97,16 @@ impl Local {
         response.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// Whether a page gets to the database, migrated or not.
+    /// Checks that the web function reaches the database, migrated or not.
     #[track_caller]
-    pub fn expect_database(&self) {
+    pub(crate) fn expect_database(&self) {
         let (_, said) = self.get("/up?db");
         assert!(said == "up\n" || said.ends_with("are pending\n"), "{said}");
     }
 
-    /// Invokes a function; `Err` with the error's JSON when it fails.
+    /// Invokes a function; returns `Err` with the error's JSON when the function fails.
     #[track_caller]
-    pub fn invoke(&self, function: &str, event: &str) -> Result<Value, Value> {
+    pub(crate) fn invoke(&self, function: &str, event: &str) -> Result<Value, Value> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.url);
         let mut response = self.agent.post(url).send(event).expect("local answers");
         let failed = response.headers().contains_key("x-amz-function-error");
@@ -119,9 +119,9 @@ impl Local {
         if failed { Err(body) } else { Ok(body) }
     }
 
-    /// Invokes a function; the status and the JSON, whatever they are.
+    /// Invokes a function; returns the status and the JSON without checking them.
     #[track_caller]
-    pub fn try_invoke(&self, function: &str, event: &str) -> (u16, Value) {
+    pub(crate) fn try_invoke(&self, function: &str, event: &str) -> (u16, Value) {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.url);
         let mut response = self.agent.post(url).send(event).expect("local answers");
         let body = response
@@ -132,9 +132,9 @@ impl Local {
         (response.status().as_u16(), json)
     }
 
-    /// Invokes a function; the end of its log, unless it was throttled.
+    /// Invokes a function; returns the tail of its log, or `None` when the invocation was throttled.
     #[track_caller]
-    pub fn invoke_with_log(&self, function: &str, event: &str) -> Option<String> {
+    pub(crate) fn invoke_with_log(&self, function: &str, event: &str) -> Option<String> {
         let url = format!("{}/2015-03-31/functions/{function}/invocations", self.url);
         let request = self.agent.post(url).header("X-Amz-Log-Type", "Tail");
         let response = request.send(event).expect("local answers");
@@ -143,13 +143,13 @@ impl Local {
         Some(String::from_utf8(log).expect("it is text"))
     }
 
-    /// Its process.
-    pub fn pid(&self) -> u32 {
+    /// Returns the process id of `local`.
+    pub(crate) fn pid(&self) -> u32 {
         self.program.pid()
     }
 
-    /// Its environments' processes.
-    pub fn environments(&self) -> Vec<u32> {
+    /// Returns the process ids of the environments.
+    pub(crate) fn environments(&self) -> Vec<u32> {
         let output = Command::new("pgrep")
             .args(["-P", &self.program.pid().to_string()])
             .output();
@@ -160,30 +160,30 @@ impl Local {
             .collect()
     }
 
-    /// Waits until the one environment is frozen; its process.
+    /// Waits until there is one environment and it is frozen; returns its process id.
     #[track_caller]
-    pub fn frozen(&self) -> u32 {
+    pub(crate) fn frozen(&self) -> u32 {
         wait_for("one frozen environment", || match self.environments()[..] {
             [pid] => state(pid).starts_with('T').then_some(pid),
             _ => None,
         })
     }
 
-    /// Ends it as Ctrl-C does.
-    pub fn interrupt(&mut self) -> std::process::ExitStatus {
+    /// Interrupts `local` as Ctrl-C does, and waits for its end.
+    pub(crate) fn interrupt(&mut self) -> std::process::ExitStatus {
         self.program.signal("INT");
         self.program.wait()
     }
 
-    /// Kills it, as no program expects.
-    pub fn kill(&mut self) {
+    /// Kills `local` with SIGKILL.
+    pub(crate) fn kill(&mut self) {
         self.program.signal("KILL");
         self.program.wait();
     }
 }
 
 impl Drop for Local {
-    /// Every test is also one of the contract: a violation ends `local` with a failure.
+    /// Interrupts `local`, which fails if the runtime violated the contract. So every test checks it.
     fn drop(&mut self) {
         if !thread::panicking() && !self.program.has_ended() {
             let status = self.interrupt();
@@ -192,8 +192,8 @@ impl Drop for Local {
     }
 }
 
-/// A process's state as `ps` shows it; empty when there is none.
-pub fn state(pid: u32) -> String {
+/// Returns the state of a process as `ps` prints it; empty when the process does not exist.
+pub(crate) fn state(pid: u32) -> String {
     let output = Command::new("ps")
         .args(["-o", "stat=", "-p", &pid.to_string()])
         .output();
@@ -201,8 +201,8 @@ pub fn state(pid: u32) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
 
-/// A process's resident memory.
-pub fn resident_kb(pid: u32) -> usize {
+/// Returns the resident memory of a process in KiB.
+pub(crate) fn resident_kb(pid: u32) -> usize {
     let output = Command::new("ps")
         .args(["-o", "rss=", "-p", &pid.to_string()])
         .output();
@@ -212,32 +212,32 @@ pub fn resident_kb(pid: u32) -> usize {
 }
 
 impl Options {
-    /// Other migrations.
-    pub fn migrations(mut self, dir: &Path) -> Self {
+    /// Sets the directory of the migrations.
+    pub(crate) fn migrations(mut self, dir: &Path) -> Self {
         self.command.env("MIGRATIONS_DIR", dir);
         self
     }
 
-    /// Another executable.
-    pub fn bootstrap(self, path: &Path) -> Self {
+    /// Sets the executable.
+    pub(crate) fn bootstrap(self, path: &Path) -> Self {
         self.args(["--bootstrap".as_ref(), path.as_os_str()])
     }
 
-    /// More arguments.
-    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    /// Adds arguments of `local`.
+    pub(crate) fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.command.args(args);
         self
     }
 
-    /// An environment variable of the functions.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    /// Sets an environment variable of the functions.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Starts it.
+    /// Starts `local`.
     #[track_caller]
-    pub fn start(mut self) -> Local {
+    pub(crate) fn start(mut self) -> Local {
         let mut program = Program::start(&mut self.command);
         let url = program.first_line().trim_end_matches('/').to_string();
         let agent = Agent::config_builder()
@@ -255,8 +255,8 @@ impl Options {
     }
 }
 
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+/// Returns a port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
     listener.local_addr().expect("it is bound").port()
 }

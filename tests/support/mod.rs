@@ -1,4 +1,4 @@
-//! Starts the real parts for a test and stops them after it. Knows nothing of what is tested.
+//! Starts the real parts for a test and stops them after it. Knows no test.
 
 mod cluster;
 mod database;
@@ -6,39 +6,42 @@ mod local;
 mod parts;
 mod person;
 mod pgbouncer;
-pub mod podman;
+pub(crate) mod podman;
 mod program;
-pub mod proxy;
+pub(crate) mod proxy;
 mod record;
 mod registry;
 mod runtime_api;
 
-pub use cluster::Cluster;
-pub use database::Database;
-pub use local::{Local, Options, free_port, resident_kb, state};
+pub(crate) use cluster::Cluster;
+pub(crate) use database::Database;
+pub(crate) use local::{Local, Options, free_port, resident_kb, state};
 pub(crate) use parts::needs;
-pub use parts::{Part, are_there};
-pub use person::{Answer, PASSWORD, Person};
-pub use pgbouncer::PgBouncer;
-pub use program::{
+pub(crate) use parts::{Part, are_there};
+pub(crate) use person::{Answer, PASSWORD, Person};
+pub(crate) use pgbouncer::PgBouncer;
+pub(crate) use program::{
     Program, bootstrap, candidate, install, is_ours, local, run, run_with, said, script, signal,
     test_handler,
 };
-pub use registry::Registry;
-pub use runtime_api::{RuntimeApi, USUAL};
+pub(crate) use registry::Registry;
+pub(crate) use runtime_api::{RuntimeApi, USUAL};
 
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What sessions are sealed with where a secret has to be one.
-pub const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
+/// A SECRET_KEY_BASE that is accepted in production.
+pub(crate) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
-/// How many migrations the project has.
-pub const MIGRATIONS: usize = 5;
+/// The number of the project's migrations.
+pub(crate) const MIGRATIONS: usize = 3;
 
-/// How long a test waits for a condition before it says what it waited for: less for another's
-/// runtime, which may be wrong in every row.
+/// The number of the built-in migrations.
+pub(crate) const BUILT_IN: usize = 2;
+
+/// Returns how long a test waits for a condition before it fails. Shorter for another runtime, which may
+/// fail in every row of the conformance suite.
 fn patience() -> Duration {
     match is_ours() {
         true => Duration::from_secs(20),
@@ -46,21 +49,21 @@ fn patience() -> Duration {
     }
 }
 
-/// The checkout.
-pub fn root() -> &'static Path {
+/// Returns the root of the checkout.
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests/ is in the checkout")
 }
 
-/// The project's own migrations.
-pub fn migrations() -> PathBuf {
+/// Returns the directory of the project's migrations.
+pub(crate) fn migrations() -> PathBuf {
     root().join("migrations")
 }
 
-/// Waits until `condition` gives a value.
+/// Waits until `condition` returns a value.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(value) = condition() {
@@ -71,7 +74,7 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
             started.elapsed() < patience,
             "waited {patience:?} for {what}"
         );
-        // Answers come within a fraction of a millisecond; what takes longer may be slept for.
+        // An answer usually comes within a fraction of a millisecond. After that, sleep between the checks.
         match started.elapsed() < Duration::from_millis(2) {
             true => thread::yield_now(),
             false => thread::park_timeout(Duration::from_millis(10)),

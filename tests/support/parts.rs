@@ -23,7 +23,7 @@ pub(crate) use needs;
 
 /// What a test may need besides Rust, a C compiler, Python and Postgres, which are always there.
 #[derive(Clone, Copy)]
-pub enum Part {
+pub(crate) enum Part {
     /// The static executable, which `bootstrap()` then is.
     Shipped,
     /// The same for arm64.
@@ -102,7 +102,7 @@ impl Part {
 
     /// Where it is.
     #[track_caller]
-    pub fn path(self) -> PathBuf {
+    pub(crate) fn path(self) -> PathBuf {
         let (name, path, command) = self.row();
         path.unwrap_or_else(|| panic!("{name} is missing: {command}"))
     }
@@ -110,7 +110,7 @@ impl Part {
 
 /// Whether all of these are there. Says it when one is not, and with STRICT=1 fails the test.
 #[track_caller]
-pub fn are_there(parts: &[Part]) -> bool {
+pub(crate) fn are_there(parts: &[Part]) -> bool {
     record::begin();
     let test = thread::current().name().unwrap_or_default().to_string();
     let mut missing = Vec::new();
@@ -131,7 +131,7 @@ pub fn are_there(parts: &[Part]) -> bool {
 }
 
 /// The executable that `make test` or its like has built and names.
-pub fn by_make(variable: &str) -> Option<PathBuf> {
+pub(super) fn by_make(variable: &str) -> Option<PathBuf> {
     env::var_os(variable).map(|path| root().join(path))
 }
 

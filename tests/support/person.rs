@@ -1,4 +1,4 @@
-//! Somebody at a browser: a session's cookie, and forms.
+//! Somebody at a browser: keeps the cookie of a session, gets pages and sends forms.
 
 use super::Local;
 use form_urlencoded::Serializer;
@@ -7,43 +7,43 @@ use std::sync::{Mutex, PoisonError};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
-/// What everybody here has chosen.
-pub const PASSWORD: &str = "correct horse battery";
+/// The password of every user in the tests.
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Somebody at a browser.
-pub struct Person {
+pub(crate) struct Person {
     url: String,
     agent: Agent,
     cookie: Mutex<String>,
 }
 
-/// What came back.
-pub struct Answer {
+/// The answer to a request.
+pub(crate) struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The text.
+    /// The body.
     pub body: String,
 }
 
 impl Answer {
-    /// A header's value; empty when there is none.
-    pub fn header(&self, name: &str) -> &str {
+    /// Returns the value of a header; empty when it is absent.
+    pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().expect("it is ASCII"))
     }
 
-    /// Where it leads.
+    /// Returns the target of a redirect with status 303.
     #[track_caller]
-    pub fn leads_to(&self) -> &str {
+    pub(crate) fn leads_to(&self) -> &str {
         assert_eq!(self.status, 303, "{}", self.body);
         self.header("location")
     }
 
-    /// The value of the form's hidden field.
+    /// Returns the value of a hidden field of the form.
     #[track_caller]
-    pub fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         let begin = format!("name=\"{name}\" value=\"");
         let (_, rest) = self.body.split_once(&begin).expect("it has the field");
         rest.split('"').next().expect("it ends").to_string()
@@ -51,8 +51,8 @@ impl Answer {
 }
 
 impl Local {
-    /// Somebody who is not signed in.
-    pub fn visitor(&self) -> Person {
+    /// Returns a person who is not signed in.
+    pub(crate) fn visitor(&self) -> Person {
         Person {
             url: self.url().to_string(),
             agent: self.agent(),
@@ -60,9 +60,9 @@ impl Local {
         }
     }
 
-    /// Somebody with a role, signed in. The project's migrations have to be applied.
+    /// Adds a user with a role and signs in. The migrations have to be applied.
     #[track_caller]
-    pub fn sign_in(&self, role: &str) -> Person {
+    pub(crate) fn sign_in(&self, role: &str) -> Person {
         let person = self.visitor();
         let event = json!({"action": "user", "email": format!("{role}@example.com"), "role": role});
         let answer = self.invoke("migrations", &event.to_string());
@@ -74,36 +74,36 @@ impl Local {
         person
     }
 
-    /// The project's tables with their rows, and an admin.
+    /// Makes the project's tables with their rows; returns a signed-in admin.
     #[track_caller]
-    pub fn workshop(&self) -> Person {
+    pub(crate) fn workshop(&self) -> Person {
         for action in ["migrate", "seed"] {
             let event = json!({"action": action});
             let done = self.invoke("migrations", &event.to_string());
-            done.expect("they are the project's own");
+            done.expect("the project's migrations apply");
         }
         self.sign_in("admin")
     }
 }
 
 impl Person {
-    /// A page.
+    /// Gets a page.
     #[track_caller]
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], None)
     }
 
     /// Sends a form.
     #[track_caller]
-    pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub(crate) fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let form = Serializer::new(String::new()).extend_pairs(fields).finish();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
         self.send("POST", path, &headers, Some(form))
     }
 
-    /// Any request.
+    /// Sends a request with the cookie, and keeps the cookie that the answer sets.
     #[track_caller]
-    pub fn send(
+    pub(crate) fn send(
         &self,
         method: &str,
         path: &str,
@@ -127,16 +127,16 @@ impl Person {
         self.keep(response.unwrap_or_else(|error| panic!("{method} {path}: {error}")))
     }
 
-    /// The cookie that is sent, `name=value`; empty when there is none.
-    pub fn cookie(&self) -> String {
+    /// Returns the cookie as `name=value`; empty when there is none.
+    pub(crate) fn cookie(&self) -> String {
         self.cookie
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Sends another one from now on.
-    pub fn set_cookie(&self, cookie: &str) {
+    /// Replaces the cookie.
+    pub(crate) fn set_cookie(&self, cookie: &str) {
         *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = cookie.to_string();
     }
 

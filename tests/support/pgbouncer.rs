@@ -1,4 +1,4 @@
-//! A real PgBouncer in transaction mode, in front of the run's Postgres.
+//! Starts PgBouncer in transaction mode in front of the Postgres of the run.
 
 use super::program::{Program, run};
 use super::{Cluster, Database, Part, free_port, wait_for};
@@ -9,19 +9,19 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A running PgBouncer; ends with its value.
-pub struct PgBouncer {
+/// A running PgBouncer; ended when dropped.
+pub(crate) struct PgBouncer {
     port: u16,
     _program: Program,
     _dir: TempDir,
 }
 
 impl PgBouncer {
-    /// Starts one with more settings of its `[pgbouncer]` section, a line each.
-    pub fn start(database: &Database, settings: &str) -> PgBouncer {
+    /// Starts PgBouncer with further settings of its section `[pgbouncer]`, one per line.
+    pub(crate) fn start(database: &Database, settings: &str) -> PgBouncer {
         let url = Cluster::get().url("");
         let (_, account) = url.split_once("://").expect("it is a URL");
-        let (account, _) = account.split_once('@').expect("it names who asks");
+        let (account, _) = account.split_once('@').expect("it has a user");
         let (user, password) = account.split_once(':').expect("it has a password");
         let dir = tempfile::tempdir().expect("there is room");
         let (port, server) = (free_port(), database.port());
@@ -37,7 +37,7 @@ impl PgBouncer {
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("it is ours");
         let mut command = Command::new(Part::PgBouncer.path());
         command.arg("-q").arg(dir.path().join("config"));
-        // It refuses to run as root.
+        // PgBouncer refuses to run as root.
         if run(Command::new("id").arg("-u")).trim() == "0" {
             let nobody = run(Command::new("id").args(["-u", "nobody"]));
             command.uid(nobody.trim().parse().expect("it is a number"));
@@ -53,8 +53,8 @@ impl PgBouncer {
         }
     }
 
-    /// The port where it listens.
-    pub fn port(&self) -> u16 {
+    /// Returns the port of PgBouncer.
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 }

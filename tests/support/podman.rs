@@ -1,18 +1,18 @@
-//! podman as `tests/tools/podman.sh` prepared it. Knows nothing of what the image holds.
+//! Runs podman with the configuration that `tests/tools/podman.sh` wrote. Knows nothing of the image.
 
 use super::Part;
 use std::process::Command;
 
-/// `podman` with arguments.
-pub fn podman(arguments: &[&str]) -> Command {
+/// Returns a command that runs podman with arguments.
+pub(crate) fn podman(arguments: &[&str]) -> Command {
     let mut command = Command::new("podman");
     configure(&mut command, "run.conf");
     command.args(arguments);
     command
 }
 
-/// Has a command build with podman: the builder borrows this machine's compilers.
-pub fn be_known_to(command: &mut Command) {
+/// Configures a command that builds with podman: the builder uses this machine's compilers.
+pub(crate) fn be_known_to(command: &mut Command) {
     configure(command, "build.conf");
     command.env("BUILDAH_ISOLATION", "chroot");
 }
@@ -22,6 +22,6 @@ fn configure(command: &mut Command, configuration: &str) {
     command
         .env("CONTAINERS_CONF", podman.join(configuration))
         .env("CONTAINERS_STORAGE_CONF", podman.join("storage.conf"))
-        // conmon takes no path beyond ASCII in another locale.
+        // In another locale, conmon accepts only paths in ASCII.
         .env("LC_ALL", "C.UTF-8");
 }

@@ -12,28 +12,28 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The executable: what is shipped, where `make test` has built it, else one that is built here.
-pub fn bootstrap() -> PathBuf {
+pub(crate) fn bootstrap() -> PathBuf {
     by_make("BOOTSTRAP").unwrap_or_else(|| build("bootstrap"))
 }
 
 /// The same runtime with a handler that misbehaves.
-pub fn test_handler() -> PathBuf {
+pub(crate) fn test_handler() -> PathBuf {
     by_make("TEST_HANDLER").unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_test_handler")))
 }
 
 /// The executable that the rows of the conformance suite are about: ours, unless `CANDIDATE` names
 /// another's.
-pub fn candidate() -> PathBuf {
+pub(crate) fn candidate() -> PathBuf {
     by_make("CANDIDATE").unwrap_or_else(test_handler)
 }
 
 /// Whether our own runtime is judged, whose words are known too.
-pub fn is_ours() -> bool {
+pub(crate) fn is_ours() -> bool {
     std::env::var_os("CANDIDATE").is_none()
 }
 
 /// `local`.
-pub fn local() -> PathBuf {
+pub(crate) fn local() -> PathBuf {
     by_make("LOCAL").unwrap_or_else(|| build("local"))
 }
 
@@ -66,14 +66,14 @@ fn build(name: &str) -> PathBuf {
 /// Makes an executable of a file. Another process writes it: what this one has open for writing is
 /// open, too, in whatever another test is starting just then, and cannot be run (ETXTBSY).
 #[track_caller]
-pub fn install(file: &Path, executable: &Path) {
+pub(crate) fn install(file: &Path, executable: &Path) {
     let mut command = Command::new("install");
     run(command.args(["-m", "755"]).args([file, executable]));
 }
 
 /// Makes an executable of a script's text.
 #[track_caller]
-pub fn script(path: &Path, text: &str) {
+pub(crate) fn script(path: &Path, text: &str) {
     let written = path.with_extension("text");
     fs::write(&written, text).expect("there is room");
     install(&written, path);
@@ -81,7 +81,7 @@ pub fn script(path: &Path, text: &str) {
 
 /// Runs a command to its end; fails the test with all it printed when it fails.
 #[track_caller]
-pub fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     record::begin();
     let output = command
         .output()
@@ -92,7 +92,7 @@ pub fn run(command: &mut Command) -> String {
 
 /// The same for a command that reads `input`.
 #[track_caller]
-pub fn run_with(command: &mut Command, input: &str) -> String {
+pub(crate) fn run_with(command: &mut Command, input: &str) -> String {
     let mut file = tempfile::tempfile().expect("there is room");
     file.write_all(input.as_bytes()).expect("there is room");
     file.rewind().expect("it is a file");
@@ -100,14 +100,14 @@ pub fn run_with(command: &mut Command, input: &str) -> String {
 }
 
 /// A finished command's status and both outputs, for a message.
-pub fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     let (out, err) = (String::from_utf8_lossy(out), String::from_utf8_lossy(err));
     format!("{}\n{out}\n{err}", output.status)
 }
 
 /// A running program: its standard error is kept, and shown when the test fails.
-pub struct Program {
+pub(crate) struct Program {
     name: String,
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
@@ -118,7 +118,7 @@ pub struct Program {
 impl Program {
     /// Starts a program.
     #[track_caller]
-    pub fn start(command: &mut Command) -> Program {
+    pub(crate) fn start(command: &mut Command) -> Program {
         record::begin();
         let name = format!("{command:?}");
         let mut child = command
@@ -147,7 +147,7 @@ impl Program {
 
     /// The first line of its standard output.
     #[track_caller]
-    pub fn first_line(&mut self) -> String {
+    pub(crate) fn first_line(&mut self) -> String {
         let mut line = String::new();
         let stdout = self.stdout.as_mut().expect("it is not ignored");
         stdout.read_line(&mut line).expect("it prints UTF-8");
@@ -161,24 +161,24 @@ impl Program {
     }
 
     /// Reads its standard output away, so that it never waits for a reader.
-    pub fn ignore_output(&mut self) {
+    pub(crate) fn ignore_output(&mut self) {
         if let Some(mut stdout) = self.stdout.take() {
             thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
         }
     }
 
     /// Its process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// What it has written to standard error until now.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.lines.lock().expect("no holder panics").join("\n")
     }
 
     /// All that it has written to standard error, once it has ended.
-    pub fn whole_log(&mut self) -> String {
+    pub(crate) fn whole_log(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().expect("it only reads");
         }
@@ -186,17 +186,17 @@ impl Program {
     }
 
     /// Sends a signal by its name, as `kill` knows it.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.pid(), name);
     }
 
     /// Whether it has ended.
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_some()
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
         super::wait_for("a program to end", || {
             self.child.try_wait().expect("it is our child")
         })
@@ -204,7 +204,7 @@ impl Program {
 }
 
 /// Sends a signal to a process.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     run(Command::new("kill").args(["-s", name, &pid.to_string()]));
 }
 

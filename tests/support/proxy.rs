@@ -1,4 +1,4 @@
-//! A network that fails on demand: a TCP proxy in front of Postgres.
+//! A TCP proxy in front of Postgres that fails on demand, as a network does. Knows no test.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,25 +7,25 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
 
-/// What the proxy does to the bytes on their way to the server.
-pub enum Fault {
-    /// Passes bytes that hold these words on, and cuts the connection before they are answered.
+/// A fault of the proxy with the bytes on their way to the server. A piece is what one read returns.
+pub(crate) enum Fault {
+    /// Forwards bytes that contain these words, and cuts the connection before the answer.
     CutAfter(&'static str),
-    /// Refuses so many connections with an SQLSTATE and these words, as Neon's proxy and a server
+    /// Refuses a number of connections with an SQLSTATE and a message, as Neon's proxy and a server
     /// that starts up do.
     Refuse(AtomicUsize, &'static str, &'static str),
-    /// Passes so many pieces on, and then cuts the connection on both sides.
+    /// Forwards a number of pieces, and then cuts the connection on both sides.
     CutAt(usize),
-    /// Tells when it has passed so many pieces on.
+    /// Forwards everything, and sends `()` after a number of pieces.
     TellAt(usize, Sender<()>),
-    /// Tells of every piece.
+    /// Forwards everything, and sends `()` after every piece.
     TellAll(Sender<()>),
-    /// Passes nothing on once it was told to be mute, and closes nothing either.
+    /// Forwards nothing on the open connections once the flag is set, and leaves them open.
     Mute(Arc<AtomicBool>),
 }
 
-/// Starts a proxy to a port of this machine; its own port.
-pub fn start(server: u16, fault: Fault) -> u16 {
+/// Starts a proxy to a port of this machine; returns the port of the proxy.
+pub(crate) fn start(server: u16, fault: Fault) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
     let port = listener.local_addr().expect("it is bound").port();
     let fault = Arc::new(fault);
@@ -37,16 +37,17 @@ pub fn start(server: u16, fault: Fault) -> u16 {
             let server = TcpStream::connect(("127.0.0.1", server)).expect("Postgres listens");
             let (client_out, server_out) = (clone(&client), clone(&server));
             let fault = Arc::clone(&fault);
-            // What was connected while the network was up is mute later; a new connection is not.
-            let born_mute = matches!(&*fault, Fault::Mute(mute) if mute.load(Ordering::Relaxed));
-            thread::spawn(move || forward(client, server_out, &fault, born_mute));
+            // Only connections made before the flag was set become mute; a later one works.
+            let made_later = matches!(&*fault, Fault::Mute(mute) if mute.load(Ordering::Relaxed));
+            thread::spawn(move || forward(client, server_out, &fault, made_later));
             thread::spawn(move || copy(server, client_out));
         }
     });
     port
 }
 
-/// Answers the startup packet with an error ("Message Formats", PostgreSQL's manual).
+/// Answers the startup packet with an error if the fault refuses the connection ("Message Formats",
+/// PostgreSQL's manual).
 fn refuse(mut client: &TcpStream, fault: &Fault) -> bool {
     let Fault::Refuse(left, code, words) = fault else {
         return false;
@@ -64,7 +65,7 @@ fn refuse(mut client: &TcpStream, fault: &Fault) -> bool {
     true
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: bool) {
+fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, made_later: bool) {
     let mut bytes = [0; 64 * 1024];
     let mut passed = 0;
     while let Ok(length @ 1..) = from.read(&mut bytes) {
@@ -83,7 +84,7 @@ fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: boo
                 let _ = to.write_all(sent);
                 let _ = told.send(());
             }
-            Fault::Mute(mute) if !born_mute && mute.load(Ordering::Relaxed) => {}
+            Fault::Mute(mute) if !made_later && mute.load(Ordering::Relaxed) => {}
             Fault::CutAfter(words) if holds(sent, words) => {
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.write_all(sent);
@@ -96,8 +97,8 @@ fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, born_mute: boo
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// Passes all on, and then the end.
-pub fn copy(mut from: TcpStream, mut to: TcpStream) {
+/// Forwards all bytes, and then the end of the stream.
+pub(crate) fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
 }
@@ -108,7 +109,7 @@ fn holds(bytes: &[u8], words: &str) -> bool {
         .any(|window| window == words.as_bytes())
 }
 
-/// The other end of a thread for each direction.
-pub fn clone(stream: &TcpStream) -> TcpStream {
+/// Clones a stream, for one thread per direction.
+pub(crate) fn clone(stream: &TcpStream) -> TcpStream {
     stream.try_clone().expect("there are descriptors")
 }

@@ -20,12 +20,12 @@ struct Test {
 }
 
 /// Takes the time from now until the end of the test whose thread this is; the first call counts.
-pub fn begin() {
+pub(super) fn begin() {
     TEST.with(|_| ());
 }
 
 /// Writes down a test that does not run.
-pub fn not_run(line: &str) {
+pub(super) fn not_run(line: &str) {
     static FILE: OnceLock<File> = OnceLock::new();
     append(&FILE, "not-run.txt", line);
 }

@@ -1,5 +1,5 @@
-//! A registry of images under the name of the account's ECR: Debian's `docker-registry` with TLS
-//! and a password, and a proxy that leads that name to it. Knows nothing of what is pushed.
+//! A registry of images under the host name of the account's ECR: Debian's `docker-registry` with TLS and
+//! a password, and a proxy that connects the host name to it. Knows no image.
 
 use super::proxy::{clone, copy};
 use super::{Part, Program, free_port, wait_for};
@@ -9,11 +9,12 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 
-/// `AWS` and what moto's `ecr get-login-password` says, with bcrypt, as the registry wants it.
+/// The user `AWS` with the password that moto's `ecr get-login-password` returns, hashed with bcrypt as the
+/// registry needs it.
 const USERS: &str = "AWS:$2y$05$abcdefghijklmnopqrstuu/4ofrUS75HrKu6f.iuRo0I/XlrmpqlC";
 
 /// A running registry.
-pub struct Registry {
+pub(crate) struct Registry {
     _program: Program,
     dir: tempfile::TempDir,
     port: u16,
@@ -21,9 +22,9 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts one that is reached as `host`.
+    /// Starts a registry with the host name `host`.
     #[track_caller]
-    pub fn start(host: &'static str) -> Registry {
+    pub(crate) fn start(host: &'static str) -> Registry {
         let dir = tempfile::tempdir().expect("there is room");
         let key = rcgen::generate_simple_self_signed([host.to_string()]).expect("a valid name");
         let port = free_port();
@@ -55,21 +56,22 @@ impl Registry {
         }
     }
 
-    /// Has a command find the registry and trust it.
-    pub fn be_known_to(&self, command: &mut Command) {
+    /// Configures a command to reach the registry and to trust its certificate.
+    pub(crate) fn be_known_to(&self, command: &mut Command) {
         command
             .env("HTTPS_PROXY", format!("http://127.0.0.1:{}", self.proxy))
             .env("SSL_CERT_FILE", self.dir.path().join("cert.pem"))
             .env("REGISTRY_AUTH_FILE", self.dir.path().join("auth.json"));
     }
 
-    /// Where it is without its name, for a shell's `curl --insecure`.
-    pub fn url(&self) -> String {
+    /// Returns the address of the registry by its port, for `curl --insecure`.
+    pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
     }
 }
 
-/// A proxy (RFC 9110, §9.3.6) that takes `host` to a port of this machine; its own port.
+/// Starts a proxy for CONNECT (RFC 9110, §9.3.6) that connects `host` to a port of this machine; returns the
+/// port of the proxy.
 fn lead(host: &'static str, port: u16) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
     let proxy = listener.local_addr().expect("it is bound").port();

@@ -1,5 +1,5 @@
-//! A Runtime API that does what a test says, down to the bytes: what no honest server sends, the
-//! real executable has to meet too. Plain sockets; checks nothing by itself.
+//! A Runtime API over plain sockets that sends exactly the bytes of a test, so that the executable also
+//! meets answers that no correct server sends.
 
 use super::SECRET;
 use super::program::Program;
@@ -9,12 +9,12 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-/// What Lambda sends with every event; a row that leaves them out is about that.
-pub const USUAL: &str = "Lambda-Runtime-Deadline-Ms: 99999999999999\r\n\
+/// The headers that Lambda sends with every event.
+pub(crate) const USUAL: &str = "Lambda-Runtime-Deadline-Ms: 99999999999999\r\n\
     Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:f\r\n\
     Lambda-Runtime-Trace-Id: Root=1-0-0;Parent=0;Sampled=0\r\n";
 
-/// What Lambda tells every process besides where its API is.
+/// The variables that Lambda sets for every process, besides the address of the API.
 const VARIABLES: [(&str, &str); 6] = [
     ("AWS_LAMBDA_FUNCTION_NAME", "f"),
     ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -24,53 +24,53 @@ const VARIABLES: [(&str, &str); 6] = [
     ("AWS_REGION", "eu-west-1"),
 ];
 
-/// The API's side, and the process that asks it.
-pub struct RuntimeApi {
+/// A Runtime API, and the process that it serves.
+pub(crate) struct RuntimeApi {
     listener: TcpListener,
-    /// The last is at hand: the last request came on it.
+    /// The last one is the current connection: the last request came on it.
     connections: Vec<BufReader<TcpStream>>,
     made: usize,
     program: Option<Program>,
 }
 
-/// A request as it came.
+/// A request of the runtime.
 #[derive(Debug)]
-pub struct Request {
-    /// Method and target.
+pub(crate) struct Request {
+    /// The request line: method, target and version.
     pub line: String,
-    /// Names in lower case.
+    /// The headers; their names are in lower case.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    /// Returns the value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 impl RuntimeApi {
-    /// An API, and an executable that is told of it.
-    pub fn with(executable: &Path, handler: &str, variables: &[(&str, &str)]) -> RuntimeApi {
+    /// Starts an API, and an executable with its address.
+    pub(crate) fn with(executable: &Path, handler: &str, variables: &[(&str, &str)]) -> RuntimeApi {
         let mut api = RuntimeApi::listen();
         let address = api.listener.local_addr().expect("it is bound").to_string();
         api.start(executable, handler, &address, variables);
         api
     }
 
-    /// An API that nobody has been told of.
-    pub fn listen() -> RuntimeApi {
+    /// Starts an API without an executable.
+    pub(crate) fn listen() -> RuntimeApi {
         let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
-        listener.set_nonblocking(true).expect("it is ours");
+        listener.set_nonblocking(true).expect("the socket is open");
         RuntimeApi {
             listener,
             connections: Vec::new(),
@@ -79,13 +79,13 @@ impl RuntimeApi {
         }
     }
 
-    /// Its port.
-    pub fn port(&self) -> u16 {
+    /// Returns the port of the API.
+    pub(crate) fn port(&self) -> u16 {
         self.listener.local_addr().expect("it is bound").port()
     }
 
-    /// Starts the executable with an address of this API.
-    pub fn start(
+    /// Starts an executable with an address of an API.
+    pub(crate) fn start(
         &mut self,
         executable: &Path,
         handler: &str,
@@ -107,29 +107,29 @@ impl RuntimeApi {
         self.program = Some(program);
     }
 
-    /// The next request, on whichever connection it comes.
+    /// Waits for the next request on any connection.
     #[track_caller]
-    pub fn request(&mut self) -> Request {
+    pub(crate) fn request(&mut self) -> Request {
         wait_for("the runtime's next request", || self.take_request())
     }
 
-    /// The next request; none when the executable ends instead.
+    /// Waits for the next request; returns `None` when the executable ends instead.
     #[track_caller]
-    pub fn request_or_end(&mut self) -> Option<Request> {
+    pub(crate) fn request_or_end(&mut self) -> Option<Request> {
         wait_for("the runtime's next request, or its end", || {
-            // Asked first: what was sent before the end is still taken.
+            // The order matters: a request that was sent before the end is still taken.
             let ended = self.program.as_mut().expect("it was started").has_ended();
             let request = self.take_request();
             (request.is_some() || ended).then_some(request)
         })
     }
 
-    /// A request that has come, or has begun to.
+    /// Reads a request if one has begun to arrive.
     #[track_caller]
     fn take_request(&mut self) -> Option<Request> {
         self.accept();
         let busy = self.connections.iter_mut().rposition(is_readable)?;
-        // The connection at hand is the last.
+        // The connection of the request becomes the last, the current one.
         let mut connection = self.connections.remove(busy);
         let request = read(&mut connection)?;
         self.connections.push(connection);
@@ -143,38 +143,38 @@ impl RuntimeApi {
         }
     }
 
-    /// What one read of the connection at hand gives: what the other side wrote in one write.
-    pub fn one_read(&mut self) -> Vec<u8> {
-        self.at_hand()
+    /// Reads once from the current connection: the bytes of one write of the runtime.
+    pub(crate) fn one_read(&mut self) -> Vec<u8> {
+        self.current()
             .fill_buf()
             .expect("the other side writes")
             .to_vec()
     }
 
-    /// Sends bytes.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.at_hand()
+    /// Sends bytes on the current connection.
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.current()
             .get_mut()
             .write_all(bytes.as_ref())
             .expect("the other side listens");
     }
 
     #[track_caller]
-    fn at_hand(&mut self) -> &mut BufReader<TcpStream> {
+    fn current(&mut self) -> &mut BufReader<TcpStream> {
         self.connections.last_mut().expect("there was a request")
     }
 
     /// Closes every connection.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.connections.clear();
     }
 
-    /// Gives the connection at hand away, to an API of its own.
+    /// Moves the current connection to another `RuntimeApi`.
     #[track_caller]
-    pub fn split_off(&mut self) -> RuntimeApi {
+    pub(crate) fn split_off(&mut self) -> RuntimeApi {
         let connection = self.connections.pop().expect("there was a request");
         RuntimeApi {
-            listener: self.listener.try_clone().expect("it is ours"),
+            listener: self.listener.try_clone().expect("the socket is open"),
             connections: vec![connection],
             made: 0,
             program: None,
@@ -182,34 +182,34 @@ impl RuntimeApi {
     }
 
     /// Answers a request with a status and a JSON body.
-    pub fn reply(&mut self, status: u16, body: &str) {
+    pub(crate) fn reply(&mut self, status: u16, body: &str) {
         let length = body.len();
         self.send(format!(
             "HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n\r\n{body}"
         ));
     }
 
-    /// Waits for the `/next` that is asked for, and hands an event over.
+    /// Waits for `/next`, and answers it with an event and the usual headers.
     #[track_caller]
-    pub fn hand(&mut self, id: &str, event: impl AsRef<[u8]>) {
+    pub(crate) fn hand(&mut self, id: &str, event: impl AsRef<[u8]>) {
         self.hand_with(id, "", event);
     }
 
-    /// The same with more headers, each ending in CR LF.
+    /// Does so with further headers, each of which ends in CR LF.
     #[track_caller]
-    pub fn hand_with(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
+    pub(crate) fn hand_with(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
         self.hand_only(id, &format!("{USUAL}{headers}"), event);
     }
 
-    /// The same with only these headers.
+    /// Does so with these headers instead of the usual ones.
     #[track_caller]
-    pub fn hand_only(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
+    pub(crate) fn hand_only(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
         self.expect_next();
         self.hand_over(id, headers, event);
     }
 
-    /// Hands an event over to a `/next` that has been read.
-    pub fn hand_over(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
+    /// Answers a `/next` that has been read with an event.
+    pub(crate) fn hand_over(&mut self, id: &str, headers: &str, event: impl AsRef<[u8]>) {
         let event = event.as_ref();
         self.send(format!(
             "HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: {id}\r\n{headers}\
@@ -219,9 +219,9 @@ impl RuntimeApi {
         self.send(event);
     }
 
-    /// The next request has to be `/next`.
+    /// Checks that the next request is `/next`.
     #[track_caller]
-    pub fn expect_next(&mut self) -> Request {
+    pub(crate) fn expect_next(&mut self) -> Request {
         let request = self.request();
         assert_eq!(
             request.line,
@@ -230,9 +230,9 @@ impl RuntimeApi {
         request
     }
 
-    /// The next request has to be the answer to an invocation; takes it.
+    /// Checks that the next request is the answer to an invocation, and answers it with 202.
     #[track_caller]
-    pub fn expect_answer(&mut self, id: &str, what: &str) -> Request {
+    pub(crate) fn expect_answer(&mut self, id: &str, what: &str) -> Request {
         let request = self.request();
         let line = format!("POST /2018-06-01/runtime/invocation/{id}/{what} HTTP/1.1");
         assert_eq!(
@@ -245,14 +245,14 @@ impl RuntimeApi {
         request
     }
 
-    /// Answers every request with the same bytes, until the executable, which has to ask, ends.
+    /// Answers every request with the same bytes until the executable ends. Fails if there was no request.
     #[track_caller]
-    pub fn answer_all_with(&mut self, bytes: &str) -> (ExitStatus, String) {
+    pub(crate) fn answer_all_with(&mut self, bytes: &str) -> (ExitStatus, String) {
         let mut asked = false;
         wait_for("the executable to end", || {
             while self.take_request().is_some() {
-                // Who has heard enough hangs up.
-                let _ = self.at_hand().get_mut().write_all(bytes.as_bytes());
+                // The executable may close the connection before it has read all bytes.
+                let _ = self.current().get_mut().write_all(bytes.as_bytes());
                 self.close();
                 asked = true;
             }
@@ -263,10 +263,10 @@ impl RuntimeApi {
         self.end()
     }
 
-    /// Another connection to the same API, as an API of its own.
+    /// Waits for another connection to the same API, and returns it as another `RuntimeApi`.
     #[track_caller]
-    pub fn take_connection(&self) -> RuntimeApi {
-        let listener = self.listener.try_clone().expect("it is ours");
+    pub(crate) fn take_connection(&self) -> RuntimeApi {
+        let listener = self.listener.try_clone().expect("the socket is open");
         let (connection, _) = wait_for("the runtime to connect", || listener.accept().ok());
         RuntimeApi {
             listener,
@@ -276,63 +276,69 @@ impl RuntimeApi {
         }
     }
 
-    /// From now on, nobody can connect.
-    pub fn stop_listening(&mut self) {
+    /// Refuses connections from now on.
+    pub(crate) fn stop_listening(&mut self) {
         self.listener = RuntimeApi::listen().listener;
     }
 
-    /// How many connections were made to it until now.
-    pub fn connections_made(&mut self) -> usize {
+    /// Counts the connections that were made until now.
+    pub(crate) fn connections_made(&mut self) -> usize {
         self.accept();
         self.made
     }
 
-    /// Whether there is a request that was not waited for.
-    pub fn is_asked(&mut self) -> bool {
+    /// Returns whether another request has arrived; takes it.
+    pub(crate) fn is_asked(&mut self) -> bool {
         self.take_request().is_some()
     }
 
-    /// What the executable has logged.
-    pub fn log(&self) -> String {
+    /// Returns what the executable has logged.
+    pub(crate) fn log(&self) -> String {
         self.program().log()
     }
 
-    /// The executable.
-    pub fn program(&self) -> &Program {
+    /// Returns the executable's process.
+    pub(crate) fn program(&self) -> &Program {
         self.program.as_ref().expect("it was started")
     }
 
-    /// Waits for the executable's end; its status and its whole log.
+    /// Waits for the executable's end; returns its status and its complete log.
     #[track_caller]
-    pub fn end(&mut self) -> (ExitStatus, String) {
+    pub(crate) fn end(&mut self) -> (ExitStatus, String) {
         let program = self.program.as_mut().expect("it was started");
         (program.wait(), program.whole_log())
     }
 }
 
 fn keep(connection: TcpStream) -> BufReader<TcpStream> {
-    connection.set_nonblocking(false).expect("it is ours");
+    connection
+        .set_nonblocking(false)
+        .expect("the socket is open");
     let deadline = Some(patience());
-    connection.set_read_timeout(deadline).expect("it is ours");
-    connection.set_write_timeout(deadline).expect("it is ours");
-    // Two small writes in a row cost 40 ms without it.
-    connection.set_nodelay(true).expect("it is ours");
+    connection
+        .set_read_timeout(deadline)
+        .expect("the socket is open");
+    connection
+        .set_write_timeout(deadline)
+        .expect("the socket is open");
+    // Without this option, two small writes in a row take 40 ms.
+    connection.set_nodelay(true).expect("the socket is open");
     BufReader::new(connection)
 }
 
-/// Whether there is something to read: bytes, or the end.
+/// Returns whether a read would return at once, with bytes or at the end of the stream.
 fn is_readable(connection: &mut BufReader<TcpStream>) -> bool {
     if !connection.buffer().is_empty() {
         return true;
     }
     let socket = connection.get_ref();
-    socket.set_nonblocking(true).expect("it is ours");
+    socket.set_nonblocking(true).expect("the socket is open");
     let peeked = socket.peek(&mut [0]);
-    socket.set_nonblocking(false).expect("it is ours");
+    socket.set_nonblocking(false).expect("the socket is open");
     !peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
-/// A request; none when the connection is closed.
+/// Reads a request; returns `None` when the connection is closed.
 #[track_caller]
 fn read(connection: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut lines = Vec::new();
@@ -365,7 +371,7 @@ fn read(connection: &mut BufReader<TcpStream>) -> Option<Request> {
     Some(request)
 }
 
-/// A line without its end; none when the connection is closed.
+/// Reads a line; returns it without its end, or `None` when the connection is closed.
 #[track_caller]
 fn read_line(connection: &mut BufReader<TcpStream>) -> Option<String> {
     let mut line = Vec::new();
@@ -377,7 +383,7 @@ fn read_line(connection: &mut BufReader<TcpStream>) -> Option<String> {
     }
 }
 
-/// A body whose length was not known when it was begun.
+/// Reads a chunked body.
 #[track_caller]
 fn read_chunks(connection: &mut BufReader<TcpStream>) -> Vec<u8> {
     let mut body = Vec::new();

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Looks at the licence, the source and the published advisories of every crate, with cargo-deny, which
-# it builds into target/tools.
+# Checks the licence, the source and the published advisories of every crate with cargo-deny, which it
+# builds into target/tools.
 set -eu
 cd "$(dirname "$0")/../.."
 root=target/tools/cargo-deny-0.20.2

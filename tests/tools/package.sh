@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs packages of the system: as root on Debian; anywhere else it says how, and fails. Arguments:
-# Debian's names of them.
+# Installs packages of the system as root on Debian. Anywhere else it prints the command and fails.
+# Arguments: the packages' names in Debian.
 set -eu
 install="apt-get install --yes --no-install-recommends $*"
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prepares podman, which needs no engine that runs: a store of its own under target/tools/podman, and
-# stand-ins with the base images' real names, whose registries may not be reached.
+# Prepares podman, which needs no daemon: a separate store under target/tools/podman, and stand-ins with
+# the real names of the base images, whose registries may be out of reach.
 set -eu
 cd "$(dirname "$0")/../.."
 podman=$PWD/target/tools/podman
@@ -22,7 +22,7 @@ graphroot = "$podman/storage"
 runroot = "$podman/run"
 END
 
-# Works in a sandbox too: no rights to raise limits, cgroups of version 1, no journal.
+# This configuration also works in a sandbox that cannot raise limits and has cgroups v1 and no journal.
 cat >"$podman/run.conf" <<END
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
@@ -35,8 +35,9 @@ tmp_dir = "$podman/tmp"
 network_backend = "netavark"
 END
 
-# The builder's stand-in is empty: it borrows this machine's compilers and tool chain. Not its
-# registry, as builds at the same time need a lock in common: that is in CARGO_HOME.
+# The builder's stand-in is empty: it mounts this machine's compilers and toolchain. It does not mount
+# this machine's registry of crates, as concurrent builds need a common lock, which is in CARGO_HOME: all
+# builds share a separate one.
 rustup=${RUSTUP_HOME:-$HOME/.rustup}
 cargo=${CARGO_HOME:-$HOME/.cargo}
 mkdir -p "$podman/cargo/bin"
@@ -55,13 +56,13 @@ stand_in() {
 mkdir -p "$podman/base/tmp" "$podman/base/var/runtime" "$podman/base/var/task"
 chmod 1777 "$podman/base/tmp"
 
-stand_in docker.io/library/rust:1.95-slim-bookworm "$podman/base" <<'END'
+stand_in docker.io/library/rust:1.95.0-slim-bookworm "$podman/base" <<'END'
 FROM scratch
 COPY tmp /tmp
 ENV PATH=/cargo/bin:/usr/bin:/bin CARGO_HOME=/cargo RUSTUP_HOME=/rustup
 END
 
-# No shell and no library: what runs on it needs none.
+# It has no shell and no library: the executable needs none.
 stand_in public.ecr.aws/lambda/provided:al2023 "$podman/base" <<'END'
 FROM scratch
 COPY . /

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Looks for what locks tables for long in migrations/, with squawk. What is left out: timeouts, as
-# every run sets them; down files, which destroy because somebody asked for it; the seed, which fills
-# an empty database.
+# Checks migrations/ with squawk for statements that lock tables for long. It leaves out the rules on
+# timeouts, which every run sets; the down files, which are meant to destroy; and the seed, which fills an
+# empty database.
 set -eu
 cd "$(dirname "$0")/../.."
 tests/tools/venv.sh squawk

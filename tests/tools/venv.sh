@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what tests/tools/NAME.txt asks of PyPI into target/tools/NAME, checked by hash; quick when
-# it is there, of which the copy of the file is the proof. Argument: NAME.
+# Installs the requirements of tests/tools/NAME.txt from PyPI into target/tools/NAME, checked by hash.
+# Does nothing when target/tools has an equal copy of the file. Argument: NAME.
 set -eu
 cd "$(dirname "$0")/../.."
 tools=$PWD/target/tools

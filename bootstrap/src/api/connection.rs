@@ -1,13 +1,13 @@
-//! The connection to the Runtime API, as ureq's transport: what ureq's own does beyond a socket on
-//! this machine, its first request would pay for.
+//! The connection to the Runtime API: a transport for ureq that costs the first request less than
+//! ureq's own transport does.
 //!
-//! A request leaves in one write, an address in numbers is not looked up, the buffers are as large
-//! as what comes, and a connection in use is not asked whether it is open. Knows HTTP's blank line,
-//! no more.
+//! A request is sent in one write, a numeric address is not resolved, the buffers start small, and
+//! a connection that was just used is not checked. Of HTTP, knows only the head of a POST and the
+//! blank line that ends it.
 
 mod buffers;
 
-use buffers::Halves;
+use buffers::IoBuffers;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -18,19 +18,19 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
 use ureq::{Agent, Error};
 
-/// A connection that has been used within this time is not looked at: the other side has no reason
-/// to close it, and after a freeze, or a handler that took its time, it is.
+/// The time after its last use in which a connection is taken for open, as the Runtime API has no
+/// reason to close it. After a freeze or a slow handler, more time has passed, and it is checked.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// What a write may take, of which no request here has more than a few.
+/// The timeout of each write to the socket; no request here has more than a few.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An agent whose connections are such; `address` is a host and a port.
-pub fn agent(config: Config, address: &str) -> Agent {
+/// Creates an agent with this transport; `address` is `host:port`.
+pub(super) fn agent(config: Config, address: &str) -> Agent {
     Agent::with_parts(config, Tcp, Numeric(address.parse().ok()))
 }
 
-/// The address that was given in numbers, as Lambda gives it; else the system's answer.
+/// Resolves to the numeric address that Lambda gave; without one, asks the system.
 #[derive(Debug)]
 struct Numeric(Option<SocketAddr>);
 
@@ -66,7 +66,7 @@ impl Connector for Tcp {
         stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         Ok(Some(Connection {
             stream,
-            buffers: Halves::default(),
+            buffers: IoBuffers::default(),
             read_timeout: None,
             used: Instant::now(),
         }))
@@ -75,9 +75,10 @@ impl Connector for Tcp {
 
 struct Connection {
     stream: TcpStream,
-    buffers: Halves,
-    /// As the socket has it.
+    buffers: IoBuffers,
+    /// The timeout that is set on the socket.
     read_timeout: Option<Duration>,
+    /// When the connection was made, or was last read from.
     used: Instant,
 }
 
@@ -116,14 +117,15 @@ impl Transport for Connection {
 }
 
 impl Connection {
-    /// Sends what was held back and, behind it, so many bytes of the output buffer.
+    /// Sends the head that was held back, if any, and then `amount` bytes of output.
     fn write(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         let message = self.buffers.take_output(amount);
         let written = self.stream.write_all(message);
         written.map_err(|error| timed_out(error, timeout))
     }
 
-    /// In whole seconds, so that a request that has used up a little of them costs no system call.
+    /// Sets the timeout of reads, rounded up to whole seconds: a timeout that is only a little
+    /// shorter than the last one is then the same, and costs no system call.
     fn set_read_timeout(&mut self, timeout: NextTimeout) -> Result<(), Error> {
         let left = timeout
             .not_zero()
@@ -135,7 +137,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether there is nothing to read: neither an end nor what nobody has asked for.
+    /// Returns whether there is nothing to read: neither the end nor bytes that were not requested.
     fn is_silent(&self) -> bool {
         let peek = || {
             self.stream.set_nonblocking(true)?;
@@ -154,7 +156,7 @@ fn timed_out(error: std::io::Error, timeout: NextTimeout) -> Error {
     }
 }
 
-/// Without the buffers: they hold events.
+/// Leaves the buffers out, because they hold events.
 impl fmt::Debug for Connection {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         self.stream.fmt(out)

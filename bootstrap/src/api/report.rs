@@ -1,54 +1,37 @@
-//! A failure in the form in which the platform takes it: type, body and X-Ray cause. Pure.
+//! Formats a failure as the platform takes it: the error's body and the X-Ray cause. Sends nothing.
 //!
-//! Sources: "Using the Lambda runtime API", AWS Lambda Developer Guide; the pattern and the cap are
-//! those of AWS's own emulator (`fatalerror.go`, `error_cause.go`).
+//! Sources: "Using the Lambda runtime API", AWS Lambda Developer Guide; for the limit of 64 KiB,
+//! AWS's own emulator (`error_cause.go`).
 
-use app::Failure;
+use handler::Failure;
 use serde_json::{Value, json};
 
-/// The platform crops a cause of more than 64 KiB, but ureq sends no head that is larger than its
-/// output buffer, and the other headers need room beside it.
+/// The largest cause that is sent, in bytes. The platform crops only a cause of more than 64 KiB,
+/// but ureq sends no head larger than its output buffer, which the other headers need as well.
 const CAUSE_LIMIT: usize = 4 * 1024;
 
-/// The failure's kind, or what the platform would make of a kind that does not match its pattern,
-/// `(Function|Runtime)\.[A-Z][a-zA-Z]+`.
-pub fn error_type(kind: &str) -> &str {
-    let name = kind
-        .strip_prefix("Function.")
-        .or(kind.strip_prefix("Runtime."));
-    let matches = name.is_some_and(|name| {
-        name.len() > 1
-            && name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.chars().all(|c| c.is_ascii_alphabetic())
-    });
-    match matches {
-        true => kind,
-        false => "Function.Unknown",
-    }
-}
-
-/// The error's JSON, as the invoker gets it.
-pub fn body(failure: &Failure) -> Vec<u8> {
+/// Returns the error's JSON, as the invoker gets it.
+pub(super) fn body(failure: &Failure) -> Vec<u8> {
     let body = json!({
         "errorMessage": failure.to_string(),
-        "errorType": error_type(failure.kind()),
+        "errorType": failure.kind().text(),
         "stackTrace": failure.causes(),
     });
     body.to_string().into_bytes()
 }
 
-/// The X-Ray cause: one line of ASCII JSON; none when it would be too long.
-pub fn cause(failure: &Failure) -> Option<String> {
+/// Returns the X-Ray cause, one line of ASCII JSON, or `None` when it is too long.
+pub(super) fn cause(failure: &Failure) -> Option<String> {
     let mut messages = failure.causes();
     messages.insert(0, failure.to_string());
     let exception =
-        |message| json!({"type": error_type(failure.kind()), "message": message, "stack": []});
+        |message| json!({"type": failure.kind().text(), "message": message, "stack": []});
     let exceptions: Vec<Value> = messages.iter().map(exception).collect();
     let cause = ascii(&json!({"working_directory": "", "exceptions": exceptions, "paths": []}));
     Some(cause).filter(|cause| cause.len() <= CAUSE_LIMIT)
 }
 
-/// JSON with every other character escaped: a header's value is ASCII.
+/// Writes JSON in printable ASCII, which a header's value has to be, with all else escaped.
 fn ascii(value: &Value) -> String {
     let mut text = String::new();
     for unit in value.to_string().encode_utf16() {
@@ -63,30 +46,12 @@ fn ascii(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_type_that_the_platform_would_not_keep_becomes_unknown() {
-        for kept in ["Function.MigrationFailed", "Runtime.UnknownHandler"] {
-            assert_eq!(error_type(kept), kept);
-        }
-        for lost in [
-            "",
-            "Unhandled",
-            "Function.",
-            "Function.X",
-            "Function.lower",
-            "Function.With Space",
-            "Function.Ünicode",
-            "Runtime.A1",
-            "alloc::boxed::Box<dyn Error>",
-        ] {
-            assert_eq!(error_type(lost), "Function.Unknown", "{lost}");
-        }
-    }
+    use handler::Kind;
 
     #[test]
     fn the_cause_is_ascii_json_in_one_line() {
-        let failure = Failure::new("Function.Example", "line\nü 🦀").because("why\u{7f}");
+        let failure =
+            Failure::new(Kind::Own("Function.Example"), "line\nü 🦀").with_source("why\u{7f}");
         let text = cause(&failure).expect("it is short");
         assert!(
             text.bytes().all(|byte| (b' '..0x7f).contains(&byte)),
@@ -100,7 +65,12 @@ mod tests {
 
     #[test]
     fn a_cause_that_is_too_long_is_left_out() {
-        let cause_of = |letters| cause(&Failure::new("Function.Example", "x".repeat(letters)));
+        let cause_of = |letters| {
+            cause(&Failure::new(
+                Kind::Own("Function.Example"),
+                "x".repeat(letters),
+            ))
+        };
         assert!(cause_of(3000).is_some());
         assert!(cause_of(CAUSE_LIMIT).is_none());
     }

@@ -1,20 +1,29 @@
-//! An orderly end: on SIGTERM what was begun is finished, and the database is left in order.
+//! Ends the process in order on SIGTERM: finishes the invocations that have begun, and closes the
+//! application's connections.
 //!
-//! Lambda sends SIGTERM only to environments with an extension, so we register one. Opt-in, because
-//! it costs a request and two threads before the first invocation.
+//! Lambda sends SIGTERM only to environments with an extension, so the runtime registers one.
+//! Opt-in (`GRACEFUL_SHUTDOWN`), because that costs a request and two threads before the first
+//! invocation.
 
 use super::{End, Worker};
 use crate::api::Api;
+use handler::Application;
 use signal_hook::consts::SIGTERM;
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-/// Sends `End::Terminated` after SIGTERM, when the worker has finished what it had begun.
+/// Sends `End::Terminated` after SIGTERM, when the worker has finished the invocations under way.
 ///
-/// Without an extension, as under an emulator that has none, it only listens.
-pub fn watch(api: &Api, address: &str, worker: Arc<Worker>, ended: Sender<End>) {
+/// Where no extension can be registered, as under an emulator without the Extensions API, it only
+/// listens for SIGTERM.
+pub(super) fn watch<A: Application>(
+    api: &Api,
+    address: &str,
+    worker: Arc<Worker<A>>,
+    ended: Sender<End>,
+) {
     match Signals::new([SIGTERM]) {
         Ok(mut signals) => {
             thread::spawn(move || {

@@ -1,7 +1,7 @@
-//! What an environment says: passed on to standard error as it comes, and the end of it kept for
-//! the caller who wants it (`X-Amz-Log-Type: Tail`).
+//! The output of an environment's process: passes it on to standard error as it comes, and keeps
+//! its end for a caller who asks for it (`X-Amz-Log-Type: Tail`).
 //!
-//! Knows pipes, neither processes nor invocations.
+//! Knows pipes, but neither processes nor invocations.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -10,26 +10,28 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
-/// As much as Lambda gives back ("Invoke", AWS Lambda API Reference).
+/// The size of the tail that Lambda returns ("Invoke", AWS Lambda API Reference).
 const TAIL_BYTES: usize = 4096;
 
-/// As much as a pipe holds by default, so that one read empties it.
+/// The size of a read: what a pipe holds by default, so that one read empties it.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// One environment's log.
-pub struct Log {
+pub(crate) struct Log {
     pipe: Mutex<Pipe>,
 }
 
 struct Pipe {
     reader: PipeReader,
+    /// The last bytes since the tail was taken.
     tail: Vec<u8>,
+    /// Whether the output so far ends without a line feed.
     in_line: bool,
 }
 
 impl Log {
-    /// Follows what is written into the other end, until all have closed it.
-    pub fn follow(reader: PipeReader) -> io::Result<Arc<Log>> {
+    /// Follows the output that is written into the other end, until all writers have closed it.
+    pub(crate) fn follow(reader: PipeReader) -> io::Result<Arc<Log>> {
         let waited = reader.try_clone()?;
         let log = Arc::new(Log {
             pipe: Mutex::new(Pipe {
@@ -40,28 +42,29 @@ impl Log {
         });
         let followed = log.clone();
         thread::spawn(move || {
-            // Waits without the lock: `read` may take what has come.
+            // Waits without the lock, so that `read` can take the output meanwhile.
             while is_readable(&waited, None) && followed.lock().read() != Some(0) {}
         });
         Ok(log)
     }
 
-    /// A line of the platform's own.
-    pub fn line(&self, line: &str) {
+    /// Adds a line of the platform's own.
+    pub(crate) fn line(&self, line: &str) {
         let mut pipe = self.lock();
-        // What was said last may have no end of a line.
+        // The process's last output may have no line feed at its end.
         let end = if pipe.in_line { "\n" } else { "" };
         pipe.take(format!("{end}{line}\n").as_bytes());
     }
 
-    /// Reads all that has been said by now.
-    pub fn read(&self) {
-        // Once: what is said meanwhile, perhaps without end, is the next invocation's.
+    /// Reads the output that has been written by now.
+    pub(crate) fn read(&self) {
+        // Once, because output that is written meanwhile, perhaps without end, belongs to the next
+        // invocation.
         self.lock().read();
     }
 
-    /// The end of what was said since the last call.
-    pub fn take_tail(&self) -> Vec<u8> {
+    /// Takes the end of the output since the last call.
+    pub(crate) fn take_tail(&self) -> Vec<u8> {
         mem::take(&mut self.lock().tail)
     }
 
@@ -71,7 +74,8 @@ impl Log {
 }
 
 impl Pipe {
-    /// Takes what is there: so many bytes, 0 at the end. None when there is nothing yet.
+    /// Takes the output that is there, and returns its size, which is 0 at the end of the pipe.
+    /// Returns `None` when there is no output yet.
     fn read(&mut self) -> Option<usize> {
         if !is_readable(&self.reader, Some(&Timespec::default())) {
             return None;
@@ -82,11 +86,11 @@ impl Pipe {
         Some(count)
     }
 
-    fn take(&mut self, said: &[u8]) {
-        // Nobody may be listening any more.
-        let _ = io::stderr().write_all(said);
-        self.in_line = said.last().map_or(self.in_line, |last| *last != b'\n');
-        self.tail.extend_from_slice(said);
+    fn take(&mut self, output: &[u8]) {
+        // Standard error may be closed.
+        let _ = io::stderr().write_all(output);
+        self.in_line = output.last().map_or(self.in_line, |last| *last != b'\n');
+        self.tail.extend_from_slice(output);
         let excess = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..excess);
     }

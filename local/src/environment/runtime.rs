@@ -1,6 +1,7 @@
-//! The process's side of an environment: what it asks for and answers through the Runtime API.
+//! The process's side of an environment: the calls that the process makes to the Runtime API.
 //!
-//! Runs in coroutines: nothing here may block but on the environment's own condition variable.
+//! Runs in coroutines, so nothing here may block, except on the environment's own lock and
+//! condition variable. Knows no HTTP.
 
 use super::{Environment, Extension, Phase, State};
 use crate::invocation::{Answer, Invocation};
@@ -8,42 +9,42 @@ use may::sync::MutexGuard;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// An event that was handed over.
-pub struct Handed {
-    /// What was handed over.
+/// An invocation that is handed to the process.
+pub(crate) struct Handed {
+    /// The invocation.
     pub invocation: Arc<Invocation>,
     /// When it has to be answered.
     pub deadline: Instant,
 }
 
-/// Why the Runtime API says no.
+/// Why the Runtime API refuses a call.
 #[derive(Debug, PartialEq)]
-pub enum Refusal {
-    /// A call that is wrong in this phase.
+pub(crate) enum ApiError {
+    /// The call is wrong in this phase.
     InvalidStateTransition,
-    /// An id that is not the current invocation's.
+    /// The request id is not the current invocation's.
     InvalidRequestId,
-    /// The process has ended, or has asked again on another connection.
+    /// The process has ended or is about to, or has asked again on another connection.
     Gone,
 }
 
 impl Environment {
-    /// `/next`: blocks until there is an event. Asked again before the answer, it gives the same
-    /// event again, as AWS's own emulator does.
-    pub fn next(&self) -> Result<Handed, Refusal> {
+    /// Serves `/next`: waits for an event, and returns it. Returns the same event again to a
+    /// process that asks again before its answer, as AWS's own emulator does.
+    pub(crate) fn next(&self) -> Result<Handed, ApiError> {
         let mut state = self.lock();
         state.poll += 1;
         let poll = state.poll;
         match &state.phase {
             Phase::Init if state.init_error.is_some() => {
-                return Err(Refusal::InvalidStateTransition);
+                return Err(ApiError::InvalidStateTransition);
             }
             Phase::Init => {
                 state.init = self.started.elapsed();
                 state.phase = Phase::Ready;
             }
             Phase::Answered { .. } => {
-                // Under the lock, so that it cannot cross the thaw of the next event.
+                // Under the lock, so that the freeze cannot come after the next event's thaw.
                 self.process.freeze();
                 let until = Instant::now() + self.plan.idle;
                 state.phase = Phase::Idle { until };
@@ -56,18 +57,18 @@ impl Environment {
                     deadline: *until,
                 });
             }
-            Phase::Dead { .. } => return Err(Refusal::Gone),
-            // It ends for SIGTERM, not for a refusal.
+            Phase::Dead { .. } => return Err(ApiError::Gone),
+            // In `Ending`, the process is to end because of SIGTERM, and not because of a refusal.
             Phase::Ready | Phase::Invoked(..) | Phase::Idle { .. } | Phase::Ending { .. } => {}
         }
         self.changed.notify_all();
         self.await_event(state, poll)
     }
 
-    fn await_event(&self, mut state: MutexGuard<State>, poll: u64) -> Result<Handed, Refusal> {
+    fn await_event(&self, mut state: MutexGuard<State>, poll: u64) -> Result<Handed, ApiError> {
         loop {
             if state.poll != poll {
-                return Err(Refusal::Gone);
+                return Err(ApiError::Gone);
             }
             match &state.phase {
                 Phase::Invoked(invocation, timeout) => {
@@ -84,14 +85,14 @@ impl Environment {
                         deadline: until,
                     });
                 }
-                Phase::Dead { .. } => return Err(Refusal::Gone),
+                Phase::Dead { .. } => return Err(ApiError::Gone),
                 _ => state = self.wait(state),
             }
         }
     }
 
-    /// `/response` and `/error`: gives the caller its answer.
-    pub fn answer(&self, request_id: &str, answer: Answer) -> Result<(), Refusal> {
+    /// Serves `/response` and `/error`: gives the caller its answer.
+    pub(crate) fn answer(&self, request_id: &str, answer: Answer) -> Result<(), ApiError> {
         let mut state = self.lock();
         match &state.phase {
             Phase::Running {
@@ -108,14 +109,14 @@ impl Environment {
             }
             Phase::Answered {
                 request_id: last, ..
-            } if last == request_id => Err(Refusal::InvalidStateTransition),
-            Phase::Ending { .. } | Phase::Dead { .. } => Err(Refusal::Gone),
-            _ => Err(Refusal::InvalidRequestId),
+            } if last == request_id => Err(ApiError::InvalidStateTransition),
+            Phase::Ending { .. } | Phase::Dead { .. } => Err(ApiError::Gone),
+            _ => Err(ApiError::InvalidRequestId),
         }
     }
 
-    /// `/init/error`: the process says why it is about to end.
-    pub fn fail_init(&self, error: Vec<u8>) -> Result<(), Refusal> {
+    /// Serves `/init/error`: the process reports why it is about to end.
+    pub(crate) fn fail_init(&self, error: Vec<u8>) -> Result<(), ApiError> {
         let mut state = self.lock();
         match state.phase {
             Phase::Init if state.init_error.is_none() => {
@@ -123,33 +124,33 @@ impl Environment {
                 self.changed.notify_all();
                 Ok(())
             }
-            _ => Err(Refusal::InvalidStateTransition),
+            _ => Err(ApiError::InvalidStateTransition),
         }
     }
 
-    /// `/extension/register`: the process wants SIGTERM before it is killed.
-    pub fn register_extension(&self) -> Result<(), Refusal> {
+    /// Serves `/extension/register`: from now on, the process gets SIGTERM before it is killed.
+    pub(crate) fn register_extension(&self) -> Result<(), ApiError> {
         let mut state = self.lock();
         match (&state.phase, &state.extension) {
             (Phase::Init, Extension::None) => {
                 state.extension = Extension::Registered;
                 Ok(())
             }
-            _ => Err(Refusal::InvalidStateTransition),
+            _ => Err(ApiError::InvalidStateTransition),
         }
     }
 
-    /// `/extension/event/next`: blocks until the end, because no event was registered for.
-    pub fn next_extension_event(&self) -> Result<(), Refusal> {
+    /// Serves `/extension/event/next`: waits until the environment ends, as no events are sent.
+    pub(crate) fn next_extension_event(&self) -> Result<(), ApiError> {
         let mut state = self.lock();
         if state.extension == Extension::None {
-            return Err(Refusal::InvalidStateTransition);
+            return Err(ApiError::InvalidStateTransition);
         }
         state.extension = Extension::Waiting;
         self.changed.notify_all();
         while !matches!(state.phase, Phase::Ending { .. } | Phase::Dead { .. }) {
             state = self.wait(state);
         }
-        Err(Refusal::Gone)
+        Err(ApiError::Gone)
     }
 }

@@ -1,6 +1,7 @@
-//! An HTTP request as an event of payload format 2.0.
+//! Turns an HTTP request into an event of payload format 2.0.
 //!
-//! Field by field as in the captures of aws-lambda-go (`lambdaurl/testdata`).
+//! The fields are those of the captures in aws-lambda-go (`lambdaurl/testdata`). Knows nothing of
+//! functions.
 
 use crate::invocation;
 use base64::Engine;
@@ -12,11 +13,11 @@ use serde_json::{Map, Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;
 
-/// Who asks where no proxy has said it: the front tells nobody's address.
-const UNTOLD: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// The client's address where no proxy has given one, as oxhttp does not tell it.
+const DEFAULT_SOURCE_IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// The event's JSON.
-pub fn build(request: &Request<Body>, body: &[u8]) -> Vec<u8> {
+/// Returns the event's JSON.
+pub(super) fn build(request: &Request<Body>, body: &[u8]) -> Vec<u8> {
     event(request, body, Timestamp::now())
         .to_string()
         .into_bytes()
@@ -78,7 +79,8 @@ fn context(request: &Request<Body>, now: Timestamp) -> Value {
     })
 }
 
-/// Names are lower case already; several values of one name are joined with a comma.
+/// Returns the headers as JSON. `HeaderMap` has the names in lower case already; the values of one
+/// name are joined as `text` does.
 fn headers(headers: &HeaderMap) -> Value {
     let mut joined = Map::new();
     for name in headers.keys() {
@@ -91,18 +93,20 @@ fn headers(headers: &HeaderMap) -> Value {
         source_ip(headers).to_string().into(),
     );
     joined.insert("x-forwarded-port".into(), port.into());
-    // What it really is, though AWS speaks https only.
+    // The scheme that is spoken here; AWS speaks only https.
     joined.insert("x-forwarded-proto".into(), "http".into());
     joined.into()
 }
 
-/// What the proxy next to us has appended: before that stands what the client claims.
+/// Returns the address that the nearest proxy has appended to `X-Forwarded-For`; the addresses
+/// before it are the client's claims.
 fn source_ip(headers: &HeaderMap) -> IpAddr {
-    let told = text(headers, "x-forwarded-for");
-    let last = told.rsplit(',').next().unwrap_or_default();
-    last.trim().parse().unwrap_or(UNTOLD)
+    let addresses = text(headers, "x-forwarded-for");
+    let last = addresses.rsplit(',').next().unwrap_or_default();
+    last.trim().parse().unwrap_or(DEFAULT_SOURCE_IP)
 }
 
+/// Returns the values of a header, joined with commas, or, for cookies, with semicolons.
 fn text(headers: &HeaderMap, name: &str) -> String {
     let separator = if name == "cookie" { "; " } else { "," };
     let values = headers.get_all(name).iter();
@@ -112,6 +116,7 @@ fn text(headers: &HeaderMap, name: &str) -> String {
     values.join(separator)
 }
 
+/// Returns the domain and the port of the `Host` header.
 fn authority(headers: &HeaderMap) -> (String, String) {
     let host = text(headers, HOST.as_str());
     match host.rsplit_once(':') {
@@ -179,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_left_out() {
+    fn an_absent_query_cookie_or_body_is_left_out() {
         let event = build("GET", "http://h/", &[], b"");
         assert_eq!(event["rawQueryString"], "");
         for key in ["queryStringParameters", "cookies", "body"] {
@@ -188,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_headers_are_joined_and_cookies_come_twice() {
+    fn repeated_headers_are_joined_and_cookies_are_also_a_list() {
         let headers = [
             ("X-A", "1"),
             ("x-a", "2"),
@@ -205,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_proxy_says_who_asks() {
+    fn the_source_address_is_the_last_of_x_forwarded_for() {
         let headers = [("X-Forwarded-For", "10.0.0.1, 203.0.113.7")];
         let event = build("GET", "http://h/", &headers, b"");
         assert_eq!(event["requestContext"]["http"]["sourceIp"], "203.0.113.7");
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_given_twice() {
+    fn the_time_is_given_as_text_and_in_milliseconds() {
         let event = build("GET", "http://h/", &[], b"");
         assert_eq!(
             event["requestContext"]["time"],
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_text_is_not_base64() {
+    fn a_body_is_base64_unless_it_is_of_a_known_text_type() {
         let body = |content_type, body: &[u8]| {
             let event = build("POST", "http://h/", &[("content-type", content_type)], body);
             (event["body"].clone(), event["isBase64Encoded"].clone())

@@ -1,6 +1,7 @@
-//! What a Function URL makes of a function's answer.
+//! Turns a function's answer into an HTTP response, as a Function URL does.
 //!
-//! An object with a `statusCode` is an HTTP response; any other JSON is the body of one.
+//! An object with a `statusCode` describes the response; any other JSON is the body of one. Knows
+//! nothing of requests.
 
 use crate::invocation::Answer;
 use base64::Engine;
@@ -9,8 +10,8 @@ use oxhttp::model::header::{CONTENT_TYPE, SET_COOKIE};
 use oxhttp::model::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
-/// Headers that say something about one connection, not about the response (RFC 9110, 7.6.1), and
-/// the length, which the server knows itself: they arrive under another name.
+/// The headers that arrive with another name, `x-amzn-remapped-…`: those that concern one
+/// connection and not the response (RFC 9110, 7.6.1), and the length, which the server computes.
 const REMAPPED: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -23,7 +24,7 @@ const REMAPPED: [&str; 8] = [
 ];
 
 /// An HTTP response.
-pub struct Reply {
+pub(super) struct Reply {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -33,8 +34,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A response that is not the function's.
-    pub fn text(status: StatusCode, text: &str) -> Reply {
+    /// Creates a response of the Function URL's own.
+    pub(super) fn text(status: StatusCode, text: &str) -> Reply {
         Reply::new(status, "text/plain", text.into())
     }
 
@@ -53,21 +54,23 @@ impl Reply {
     }
 }
 
-/// A failed function and an answer that is no response give 502, without any detail.
-pub fn infer(answer: Answer) -> Reply {
+/// Returns the response for an answer. A function's error, and an answer that cannot be a response,
+/// give 502 without any detail.
+pub(super) fn infer(answer: Answer) -> Reply {
     let body = answer.unwrap_or_default();
     let reply = match serde_json::from_slice(&body) {
-        Ok(Value::Object(response)) if response.contains_key("statusCode") => map(&response),
-        // Without its quotes, against the documentation.
+        Ok(Value::Object(response)) if response.contains_key("statusCode") => described(&response),
+        // A string is the body without its quotes, contrary to the documentation.
         Ok(Value::String(text)) => Some(Reply::json(text.into_bytes())),
-        // As it came: a number may have more digits than we can hold.
+        // The body is the answer's own text, as a number may have more digits than `Value` holds.
         Ok(_) => Some(Reply::json(body)),
         Err(_) => None,
     };
     reply.unwrap_or_else(|| Reply::text(StatusCode::BAD_GATEWAY, "Internal Server Error"))
 }
 
-fn map(response: &Map<String, Value>) -> Option<Reply> {
+/// Returns the response that an object describes, or `None` if a field cannot be used.
+fn described(response: &Map<String, Value>) -> Option<Reply> {
     let mut reply = Reply::json(body(response)?);
     reply.status = status(&response["statusCode"])?;
     for (name, value) in object(response.get("headers"))?.into_iter().flatten() {
@@ -100,7 +103,7 @@ fn status(value: &Value) -> Option<StatusCode> {
         Value::String(code) => code.parse().ok()?,
         other => other.as_u64()?.try_into().ok()?,
     };
-    // A 1xx would be taken for the announcement of another response.
+    // A client takes a 1xx for an interim response, and waits for another one.
     StatusCode::from_u16(code)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
@@ -117,6 +120,7 @@ fn body(response: &Map<String, Value>) -> Option<Vec<u8>> {
     }
 }
 
+/// Returns `None` if a field is neither an object nor absent, and `Some(None)` if it is absent.
 fn object(value: Option<&Value>) -> Option<Option<&Map<String, Value>>> {
     match value {
         None | Some(Value::Null) => Some(None),
@@ -124,6 +128,7 @@ fn object(value: Option<&Value>) -> Option<Option<&Map<String, Value>>> {
     }
 }
 
+/// Returns a header's value, which may be a string, a number or a boolean.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_connection_arrive_under_another_name() {
+    fn headers_of_the_connection_arrive_with_another_name() {
         let headers = json!({"Connection": "close", "Content-Length": "3", "X-A": "1"});
         let reply = reply(json!({"statusCode": 200, "headers": headers}));
         let names: Vec<_> = reply.headers.keys().map(HeaderName::as_str).collect();
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_response_is_a_bad_gateway() {
+    fn an_answer_that_cannot_be_a_response_is_a_bad_gateway() {
         for response in [
             json!({"statusCode": 99}),
             json!({"statusCode": "ok"}),
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remapped_header_is_an_error_as_on_aws() {
+    fn a_header_with_the_remapped_prefix_is_an_error_as_on_aws() {
         let headers = json!({"X-Amzn-Remapped-Content-Length": "3"});
         let response = json!({"statusCode": 200, "headers": headers});
         check(response, 500, "text/plain", "Internal Server Error");

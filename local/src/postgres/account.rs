@@ -1,6 +1,7 @@
-//! As whom Postgres runs, and where that account can reach its files.
+//! The account that runs Postgres, and directories that this account can reach.
 //!
-//! Postgres refuses to run as root; as root we give it another account, else it is our own.
+//! Postgres refuses to run as root. When `local` runs as root, Postgres gets another account;
+//! otherwise both run as the same user. Knows nothing of clusters.
 
 use crate::Result;
 use rustix::process::geteuid;
@@ -11,15 +12,16 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Another account than our own.
-pub struct Account {
+/// An account that is not `local`'s own.
+pub(super) struct Account {
     uid: u32,
     gid: u32,
 }
 
 impl Account {
-    /// None unless we are root: then it is `postgres`, or `nobody` where that does not exist.
-    pub fn of_postgres() -> Result<Option<Account>> {
+    /// Returns `postgres`, or `nobody` if that does not exist, when `local` runs as root. Otherwise
+    /// returns `None`.
+    pub(super) fn of_postgres() -> Result<Option<Account>> {
         if !geteuid().is_root() {
             return Ok(None);
         }
@@ -32,14 +34,14 @@ impl Account {
         Ok(Some(account))
     }
 
-    /// Lets the account own `path`.
-    pub fn own(&self, path: &Path) -> Result<()> {
+    /// Makes the account the owner of `path`.
+    pub(super) fn own(&self, path: &Path) -> Result<()> {
         Ok(chown(path, Some(self.uid), Some(self.gid))
             .map_err(|cause| format!("failed to give away `{}`: {cause}", path.display()))?)
     }
 
-    /// Lets the account run `command`.
-    pub fn run(&self, command: &mut Command) {
+    /// Has `command` run as the account.
+    pub(super) fn apply_to(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
 }
@@ -56,17 +58,17 @@ fn find(accounts: &str, name: &str) -> Option<Account> {
 }
 
 /// Directories that the account can reach.
-pub struct Place {
-    /// For the clusters.
+pub(super) struct Place {
+    /// The directory of the clusters.
     pub data: PathBuf,
-    /// For a Postgres that had to be fetched.
+    /// The directory of a Postgres that was fetched.
     pub builds: PathBuf,
 }
 
 impl Place {
-    /// `dir` and its parent, or, if another account cannot reach that, a directory for temporary
-    /// files.
-    pub fn of(dir: &Path, account: Option<&Account>) -> Result<Place> {
+    /// Returns `dir` and its parent, or, if another account runs Postgres and cannot reach `dir`, a
+    /// directory among the temporary files.
+    pub(super) fn of(dir: &Path, account: Option<&Account>) -> Result<Place> {
         if account.is_none() || dir.ancestors().all(is_open) {
             let builds = dir.parent().unwrap_or(dir).to_owned();
             return Ok(Place {
@@ -91,11 +93,12 @@ impl Place {
     }
 }
 
+/// Returns whether every user may enter the directory.
 fn is_open(directory: &Path) -> bool {
     fs::metadata(directory).is_ok_and(|metadata| metadata.mode() & 0o001 != 0)
 }
 
-/// Makes a directory in a place where anyone may have made it before us.
+/// Creates a directory, or checks who owns it, in a place where any user may have created it.
 fn claim(directory: &Path) -> Result<()> {
     let failed = |cause| format!("failed to use `{}`: {cause}", directory.display());
     if let Err(cause) = fs::create_dir(directory)

@@ -1,4 +1,7 @@
-//! Finds a Postgres on this machine: installed, or fetched before, or fetched now.
+//! Finds a Postgres on this machine: one that is installed, or was fetched before, or is fetched
+//! now.
+//!
+//! Starts no server.
 
 use super::account::Place;
 use super::download;
@@ -8,11 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a private server needs. `psql` and the like are not among it: small builds lack them.
+/// The programs that a private server needs. `psql` and the like are not among them, because small
+/// builds lack them.
 const NEEDED: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
-/// Where packages and installers put a Postgres: a folder, and what lies between a version's
-/// folder and its programs.
+/// Where packages and installers put Postgres: the parent of the versions' folders, and the path
+/// from a version's folder to its programs.
 const INSTALLED: [(&str, &str); 5] = [
     ("/usr/lib/postgresql", "bin"),
     ("/usr", "bin"),
@@ -22,16 +26,16 @@ const INSTALLED: [(&str, &str); 5] = [
 ];
 
 /// A folder with the programs of one Postgres.
-pub struct Binaries {
+pub(super) struct Binaries {
     folder: PathBuf,
     /// The major version; a cluster belongs to one.
     pub major: u32,
 }
 
 impl Binaries {
-    /// The first that works: on `PATH`, by `pg_config`, in an installation folder (newest first),
-    /// in `place`; else it is fetched to there.
-    pub fn find(place: &Place) -> Result<Binaries> {
+    /// Returns the first Postgres that works: on `PATH`, by `pg_config`, in an installation folder
+    /// (newest first), or in `place`. If there is none, fetches one into `place`.
+    pub(super) fn find(place: &Place) -> Result<Binaries> {
         let fetched = download::folder(&place.builds);
         let path = env::var_os("PATH").unwrap_or_default();
         let found = env::split_paths(&path)
@@ -49,11 +53,12 @@ impl Binaries {
         }
     }
 
-    /// The path of one program.
-    pub fn program(&self, name: &str) -> PathBuf {
+    /// Returns the path of one program.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
+    /// Returns the Postgres in `folder`, if all programs are there and its version can be read.
     fn at(folder: PathBuf) -> Option<Binaries> {
         if !NEEDED.iter().all(|program| folder.join(program).is_file()) {
             return None;
@@ -87,7 +92,7 @@ fn installed() -> Vec<PathBuf> {
     found.into_iter().map(|(_, folder)| folder).collect()
 }
 
-/// `15` of `15`, `pgsql-15` and `postgresql@15`.
+/// Returns the version in a folder's name: `15` for `15`, `pgsql-15` and `postgresql@15`.
 fn version(folder: &Path) -> Option<u32> {
     let name = folder.file_name()?.to_str()?;
     let name = name
@@ -97,7 +102,7 @@ fn version(folder: &Path) -> Option<u32> {
     name.parse().ok()
 }
 
-/// `15` of `postgres (PostgreSQL) 15.20 (Debian 15.20-1)`.
+/// Returns the major version: `15` for `postgres (PostgreSQL) 15.20 (Debian 15.20-1)`.
 fn major(version: &str) -> Option<u32> {
     let number = version.strip_prefix("postgres (PostgreSQL) ")?;
     let digits = number
@@ -111,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_read_from_what_postgres_says() {
+    fn the_major_version_is_read_from_the_output_of_postgres() {
         assert_eq!(
             major("postgres (PostgreSQL) 15.20 (Debian 15.20-1)\n"),
             Some(15)

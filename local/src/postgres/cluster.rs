@@ -1,4 +1,6 @@
-//! One cluster: made once, started and stopped, by the programs that come with Postgres.
+//! One cluster: created once, started and stopped, with the programs that come with Postgres.
+//!
+//! Knows neither where the programs come from nor who uses the server.
 
 use super::account::Account;
 use super::binaries::Binaries;
@@ -11,39 +13,41 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use uuid::Uuid;
 
-/// Every machine has this locale, and the order of strings in it never changes.
+/// A locale that every machine has, and in which the order of strings never changes.
 const LOCALE: &str = if cfg!(target_os = "macos") {
     "C"
 } else {
     "C.UTF-8"
 };
 
-/// Only the loopback interface, and no socket file, whose path may be too long.
-/// The data may be thrown away at any time, so no time is spent on its safety.
-/// Every environment, and every test that runs beside others, has connections of its own.
+/// The server's settings.
+///
+/// It listens on the loopback interface only, and has no socket file, whose path may be too long.
+/// It does not call `fsync`, because the data may be thrown away at any time. It takes 200
+/// connections, because every environment and every test that runs at the same time has its own.
 const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories= \
                         -c fsync=off -c max_connections=200";
 
 /// A cluster of one major version.
-pub struct Cluster {
+pub(super) struct Cluster {
     binaries: Binaries,
     home: PathBuf,
     account: Option<Account>,
 }
 
 impl Cluster {
-    /// The cluster in `dir` that belongs to the version of `binaries`; it may not exist yet.
-    pub fn open(binaries: Binaries, dir: &Path, account: Option<Account>) -> Result<Cluster> {
+    /// Returns the cluster in `dir` for the version of `binaries`, which may not exist yet.
+    pub(super) fn new(binaries: Binaries, dir: &Path, account: Option<Account>) -> Cluster {
         let home = dir.join(binaries.major.to_string());
-        Ok(Cluster {
+        Cluster {
             binaries,
             home,
             account,
-        })
+        }
     }
 
-    /// Makes the cluster with an empty database, unless it exists; its password.
-    pub fn prepare(&self, database: &str) -> Result<String> {
+    /// Creates the cluster with an empty database, unless it exists, and returns its password.
+    pub(super) fn prepare(&self, database: &str) -> Result<String> {
         let password = self.home.join("password");
         if !self.home.exists() {
             self.make(database)?;
@@ -53,14 +57,15 @@ impl Cluster {
         Ok(password.trim_end().to_owned())
     }
 
-    /// Starts the server and waits until it accepts connections; its port.
-    pub fn start(&self) -> Result<u16> {
+    /// Starts the server, waits until it accepts connections, and returns its port.
+    pub(super) fn start(&self) -> Result<u16> {
         self.stop_leftover()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
         let log = self.home.join("log");
-        // `pg_ctl` gives the server a session of its own: a terminal's Ctrl-C reaches only us.
+        // `pg_ctl` gives the server a session of its own, so a terminal's Ctrl-C reaches only
+        // `local`.
         let mut command = self.pg_ctl(&self.home.join("data"));
         command
             .args(["start", "--wait", "--timeout=30", "--silent", "--log"])
@@ -69,8 +74,8 @@ impl Cluster {
             .arg("--options")
             .arg(format!("-p {port} {SETTINGS}"));
         self.run(command, None).map_err(|cause| {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            let lines: Vec<&str> = said.lines().collect();
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
             let last = lines[lines.len().saturating_sub(10)..].join("\n");
             format!(
                 "failed to start Postgres in `{}`: {cause}\n{last}",
@@ -80,12 +85,12 @@ impl Cluster {
         Ok(port)
     }
 
-    /// Ends all sessions and the server, and waits for it.
-    pub fn stop(&self) -> Result<()> {
+    /// Ends all sessions and the server, and waits for the server's end.
+    pub(super) fn stop(&self) -> Result<()> {
         self.stop_in_mode("fast")
     }
 
-    /// A `local` that was killed leaves its server running.
+    /// Stops the server of a `local` that was killed, which leaves its server running.
     fn stop_leftover(&self) -> Result<()> {
         let file = self.home.join("data").join("postmaster.pid");
         let Ok(contents) = fs::read_to_string(&file) else {
@@ -95,11 +100,13 @@ impl Cluster {
         if self.is_ours(&pid) {
             self.stop_in_mode("immediate")?;
         }
-        // After a crash of the machine the id may be anyone's, and Postgres would not start.
+        // After a crash of the machine, another process may have this id, and Postgres would refuse
+        // to start.
         let _ = fs::remove_file(file);
         Ok(())
     }
 
+    /// Returns whether the process is a server of this cluster.
     fn is_ours(&self, pid: &str) -> bool {
         let output = Command::new("ps").args(["-o", "args=", "-p", pid]).output();
         let data = self.home.join("data").display().to_string();
@@ -151,7 +158,7 @@ impl Cluster {
         let mut single = self.program("postgres", &partial);
         single.args(["--single", "-D"]).arg(&data).arg("postgres");
         self.run(single, Some(&format!("CREATE DATABASE {database}\n")))?;
-        // In one step, so that half of a cluster is never used.
+        // The rename is one step, so half of a cluster is never used.
         Ok(fs::rename(&partial, &self.home).map_err(failed)?)
     }
 
@@ -161,12 +168,13 @@ impl Cluster {
         command
     }
 
-    /// A command with a directory that its account can enter, which ours may not be.
+    /// Returns a command for one of Postgres's programs, as the account. It runs in `directory`, as
+    /// the account may not be able to enter the current directory.
     fn program(&self, name: &str, directory: &Path) -> Command {
         let mut command = Command::new(self.binaries.program(name));
         command.current_dir(directory);
         if let Some(account) = &self.account {
-            account.run(&mut command);
+            account.apply_to(&mut command);
         }
         command
     }
@@ -193,8 +201,8 @@ impl Cluster {
         match output.status.success() {
             true => Ok(()),
             false => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                Err(failed(&format!("{}: {}", output.status, said.trim_end())).into())
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                Err(failed(&format!("{}: {}", output.status, stderr.trim_end())).into())
             }
         }
     }

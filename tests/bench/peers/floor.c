@@ -1,5 +1,5 @@
-// What the Runtime API costs at least: the bare loop, without a C library, JSON or any error's
-// handling. It answers every invocation with the same page; it is a measure, not a runtime.
+// The least that the Runtime API can cost: the loop without a C library, JSON or error handling. It
+// answers every invocation with the same page. It is a baseline, not a runtime.
 
 #if defined(__x86_64__)
 enum { READ = 0, WRITE = 1, SOCKET = 41, CONNECT = 42, EXIT = 60 };
@@ -73,7 +73,7 @@ static char *add_number(char *to, long number) {
     return to;
 }
 
-// Whether text begins with a prefix in lower case, in any case.
+// Returns whether a text begins with a prefix, without regard to case. The prefix is in lower case.
 static int begins(const char *text, const char *prefix) {
     for (; *prefix; text++, prefix++) {
         char letter = *text >= 'A' && *text <= 'Z' ? *text + 32 : *text;
@@ -95,7 +95,7 @@ static long number(const char *text) {
     return value;
 }
 
-// Sends the request that ends at `stop` and reads the whole answer, in however many pieces.
+// Sends the request that ends at `stop` and reads the whole answer, which may come in several pieces.
 static void ask(const char *stop) {
     for (const char *from = request; from < stop;) {
         long sent = call(WRITE, api, (long)from, stop - from);

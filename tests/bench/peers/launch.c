@@ -1,5 +1,5 @@
-// Waits for a byte, and becomes the program that it was given: `launch PROGRAM`. So a time can
-// begin when a program does, and not with the making of a process, which is nobody's merit.
+// `launch PROGRAM` waits for a byte and executes the program. A measured time can so begin at the
+// execution of the program, without the creation of the process, which is the same for every candidate.
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-//! AWS's own runtime, used as its README shows, with the handler that the conformance suite asks
-//! for. Knows nothing of Plain Lambda.
+//! AWS's own runtime, used as its README shows, with the handler that the conformance suite needs.
+//! Knows nothing of Plain Lambda.
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, run_concurrent, service_fn};
 use serde_json::{Value, json};

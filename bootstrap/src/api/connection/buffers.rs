@@ -1,37 +1,39 @@
-//! A connection's two buffers: what goes out, and what came in. Knows no socket.
+//! A connection's two buffers: the bytes to send, and the bytes received. Knows no socket.
 //!
-//! Every page of them that is touched is a page fault of the first request, so they are small, and
-//! grow with what comes.
+//! Each page of a buffer costs a page fault when the first request touches it, so the buffers start
+//! small, and the input grows with the messages that arrive.
 
 use std::mem;
 use std::ops::Range;
 use ureq::unversioned::transport::Buffers;
 
-/// ureq sends no head that is larger.
+/// The size of the output buffer; ureq sends no head that is larger.
 const OUTPUT_BYTES: usize = 8 * 1024;
 
-/// An event of a browser with its head has some 2 KB.
+/// The first size of the input buffer; a browser's event and its head have some 2 KB.
 const INPUT_BYTES: usize = 4 * 1024;
 
-/// From here on, more in one system call saves nothing. ureq takes no head that is larger, either.
+/// The size above which the input buffer grows only when it has no room left: more bytes in one
+/// system call save nothing. ureq takes no head that is larger, either.
 const LARGEST_INPUT_BYTES: usize = 128 * 1024;
 
-/// Both directions.
+/// The output and the input buffer of one connection.
 #[derive(Default)]
-pub struct Halves {
+pub(super) struct IoBuffers {
     output: Vec<u8>,
-    /// So many bytes at the beginning of the output are a head that waits for its body.
+    /// The length of the head, at the beginning of the output, that waits for its body; 0 for none.
     held: usize,
     input: Vec<u8>,
-    /// What has come and is not consumed.
+    /// The part of the input that is received and not consumed.
     unconsumed: Range<usize>,
-    /// Whether the last look at the input made use of some of it.
+    /// Whether ureq has consumed anything of the input that it looked at last.
     progress: bool,
 }
 
-impl Halves {
-    /// Keeps the head of a POST back: it leaves with the beginning of its body, in one packet.
-    pub fn hold_head(&mut self, amount: usize) -> bool {
+impl IoBuffers {
+    /// Holds the head of a POST back, to be sent with the beginning of its body in one packet, and
+    /// returns whether it did.
+    pub(super) fn hold_head(&mut self, amount: usize) -> bool {
         let head = &self.output[self.held..][..amount];
         let waits = self.held == 0
             && amount < OUTPUT_BYTES / 2
@@ -43,13 +45,13 @@ impl Halves {
         waits
     }
 
-    /// Whether there is a head that has not left.
-    pub fn holds_head(&self) -> bool {
+    /// Returns whether a head is held back.
+    pub(super) fn holds_head(&self) -> bool {
         self.held > 0
     }
 
-    /// What was held back and, behind it, so many bytes of the output.
-    pub fn take_output(&mut self, amount: usize) -> &[u8] {
+    /// Returns the head that was held back, if any, followed by `amount` bytes of output.
+    pub(super) fn take_output(&mut self, amount: usize) -> &[u8] {
         let held = mem::take(&mut self.held);
         &self.output[..held + amount]
     }
@@ -60,7 +62,8 @@ impl Halves {
         }
     }
 
-    /// Makes room: at the front, where all or much was consumed, or behind a full buffer.
+    /// Makes room for input: moves the unconsumed bytes to the front when there are none or when
+    /// they reach the buffer's end, and enlarges a buffer that was filled.
     fn make_room(&mut self) {
         let Range { start, end } = self.unconsumed;
         if start == end || end == self.input.len() {
@@ -68,10 +71,10 @@ impl Halves {
             self.unconsumed = 0..end - start;
         }
         let full = self.unconsumed.end == self.input.len();
-        // The last read filled it, so there is more to come.
+        // The last read filled the buffer, so there is probably more to read.
         let filled = end == self.input.len();
         if full || (filled && self.input.len() < LARGEST_INPUT_BYTES) {
-            // Zeroed by the allocator, which knows what is zero already.
+            // `vec!` has the allocator zero the memory, which skips what the kernel gave as zeros.
             let mut larger = vec![0; (self.input.len() * 2).max(INPUT_BYTES)];
             larger[..self.input.len()].copy_from_slice(&self.input);
             self.input = larger;
@@ -79,7 +82,7 @@ impl Halves {
     }
 }
 
-impl Buffers for Halves {
+impl Buffers for IoBuffers {
     fn output(&mut self) -> &mut [u8] {
         self.make_output();
         &mut self.output[self.held..]

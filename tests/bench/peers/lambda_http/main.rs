@@ -1,4 +1,4 @@
-//! A function as the README of `lambda_http` has it, that answers as `/up` does.
+//! A function written as the README of `lambda_http` shows, with the answer of `/up`.
 
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Error, IntoResponse, Request, run, service_fn};

@@ -1,5 +1,5 @@
-//! `lambda_http` at its quickest: one kind of event, no tracing, no second thread. The rest of it
-//! is the profile `tuned` and a static target.
+//! `lambda_http` with the fastest start: one kind of event, no tracing, no second thread. It is built
+//! with the profile `tuned` for a static target.
 
 use lambda_http::http::{Response, StatusCode};
 use lambda_http::{Error, IntoResponse, Request, run, service_fn};

@@ -1,4 +1,4 @@
-//! A function as the README of `lambda_runtime` has it, that answers as `/up` does.
+//! A function written as the README of `lambda_runtime` shows, with the answer of `/up`.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::{Value, json};

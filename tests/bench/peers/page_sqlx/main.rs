@@ -1,4 +1,4 @@
-//! The page by `lambda_http` and `sqlx`, with a pool made at start as both document it.
+//! `/up?db` with `lambda_http` and `sqlx`; the pool is made at the start, as both document it.
 
 #[path = "../page.rs"]
 mod page;

@@ -1,4 +1,4 @@
-//! The page by `lambda_http` and `tokio-postgres`, connected once at start as both document it.
+//! `/up?db` with `lambda_http` and `tokio-postgres`; it connects at the start, as both document it.
 
 #[path = "../page.rs"]
 mod page;
@@ -49,7 +49,7 @@ async fn show(client: &Client) -> Result<impl IntoResponse, Error> {
     Ok(response)
 }
 
-/// `query_typed` asks and is answered once; `query` would prepare first, and be slower.
+/// Reads the history. `query_typed` takes one round trip; `query` would prepare the statement first.
 async fn read(client: &Client) -> Result<&'static str, Error> {
     Ok(page::up(client.query_typed(page::APPLIED, &[]).await?.len()))
 }

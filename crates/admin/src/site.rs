@@ -1,0 +1,165 @@
+//! The site: reads the request from an event, finds the route, calls the route's page, and makes
+//! the reply from the response. Also passes the events of the `migrate` handler to the engine.
+//!
+//! Knows the order of these steps, and nothing of what a page shows.
+
+use crate::error_pages::{self, Rejection};
+use crate::request::PublicRequest;
+use crate::route::{self, Methods, Route};
+use crate::shared::Shared;
+use crate::{access_log, auth, doctor, pages, user_action};
+use database::Database;
+use handler::{Failure, Invocation, Reply, Variables};
+use migrate::{Fields, FurtherAction};
+use web::{Request, Response, is_cross_site};
+
+/// The admin tool, with a program's own pages.
+///
+/// ```
+/// use admin::Site;
+/// use handler::{Invocation, Variables};
+///
+/// let variables = Variables::from_iter([("APP_ENV", "development")]);
+/// let site = Site::new(&variables, 1, &[])?;
+/// let event = br#"{
+///     "version": "2.0", "rawPath": "/sign-in", "headers": {"host": "localhost"},
+///     "requestContext": {"http": {"method": "GET"}}
+/// }"#;
+/// let reply = site.http(&Invocation { event: event.to_vec(), ..Default::default() })?;
+/// assert!(String::from_utf8_lossy(&reply.body).starts_with(r#"{"statusCode":200,"#));
+/// # Ok::<(), handler::Failure>(())
+/// ```
+pub struct Site {
+    shared: Shared,
+    routes: &'static [Route],
+}
+
+impl Site {
+    /// Reads the settings, and opens no connection. `concurrency` is the number of invocations that
+    /// are handled at the same time; `routes` are the program's own pages. Where a route of the
+    /// tool matches the same path, the tool's page answers.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`, with the name of the variable and the values that it may have.
+    pub fn new(
+        variables: &Variables,
+        concurrency: usize,
+        routes: &'static [Route],
+    ) -> Result<Site, Failure> {
+        let shared = Shared::new(variables, concurrency)?;
+        Ok(Site { shared, routes })
+    }
+
+    /// Refuses a secret with which sessions would not be safe; accepts any on a developer's
+    /// machine. Only a function that answers requests needs a secret.
+    ///
+    /// # Errors
+    /// `Function.InvalidSettings`: SECRET_KEY_BASE is missing, short, or a placeholder.
+    pub fn check_secret(&self) -> Result<(), Failure> {
+        match self.shared.app_env.is_local() {
+            true => Ok(()),
+            false => self.shared.secrets.check(),
+        }
+    }
+
+    /// Returns the database that the settings name, for handlers of your own.
+    pub fn database(&self) -> &Database {
+        &self.shared.database
+    }
+
+    /// Closes the connections that no invocation is using. The next invocation opens new ones.
+    pub fn disconnect(&self) {
+        self.shared.database.disconnect();
+    }
+
+    /// Answers a request. An error of a page becomes an error page, because a browser shows a
+    /// failed invocation as a bare "Internal Server Error".
+    ///
+    /// # Errors
+    /// `Function.InvalidEvent` and `Function.UnknownEvent` when the event is no request.
+    pub fn http(&self, invocation: &Invocation) -> Result<Reply, Failure> {
+        let request = Request::from_event(invocation)?;
+        let response = match self.rejection(&request) {
+            None => self.answer(invocation, &request),
+            Some(rejection) => error_pages::rejected(&request, rejection),
+        };
+        let reply = finish(response, &request, invocation);
+        if reply.body.len() <= Reply::LIMIT {
+            return Ok(reply);
+        }
+        let (method, path) = (&request.method, access_log::loggable_path(&request));
+        log::error!("failed to answer {method} {path}: the page is too large");
+        let response = error_pages::too_large(&request);
+        Ok(finish(response, &request, invocation))
+    }
+
+    /// Runs the action that an event names: an action of the migration engine, `user` or `doctor`.
+    ///
+    /// # Errors
+    /// `Function.InvalidEvent`, `Function.UnknownAction`, and those of the action.
+    pub fn migrate(&self, invocation: &Invocation) -> Result<Reply, Failure> {
+        let user = |fields: &mut Fields| user_action::user(&self.shared, invocation, fields);
+        let doctor = |fields: &mut Fields| {
+            fields.end()?;
+            doctor::doctor(&self.shared, invocation)
+        };
+        let further = [
+            FurtherAction {
+                name: "user",
+                run: &user,
+            },
+            FurtherAction {
+                name: "doctor",
+                run: &doctor,
+            },
+        ];
+        migrate::handle(&self.shared.migrator(), invocation, &further)
+    }
+
+    /// Returns why a request must not be answered, if it must not.
+    fn rejection(&self, request: &Request) -> Option<Rejection> {
+        // A health check may name the process by its IP address, whatever the site's hosts are.
+        if request.path != access_log::UP && !self.shared.hosts.allow(request) {
+            return Some(Rejection::Host);
+        }
+        is_cross_site(request).then_some(Rejection::CrossSite)
+    }
+
+    fn answer(&self, invocation: &Invocation, http: &Request) -> Response {
+        let Some(path) = http.segments() else {
+            return error_pages::malformed_path(http);
+        };
+        let found = route::find([pages::BROWSING, pages::MANAGING, self.routes], &path);
+        let navigation = [pages::BROWSING, self.routes, pages::MANAGING];
+        let response = match found {
+            Some((
+                Route {
+                    methods: methods @ Methods::Public { get, post },
+                    ..
+                },
+                captures,
+            )) => match route::for_method(&http.method, *get, *post) {
+                Some(page) => page(&PublicRequest {
+                    invocation,
+                    http,
+                    shared: &self.shared,
+                    captures,
+                }),
+                None => Ok(error_pages::method_not_allowed(http, methods.allowed())),
+            },
+            // Also without a route: without a session, all paths that are not public are answered
+            // alike, so that the answer does not tell which pages exist.
+            found => auth::answer(&self.shared, navigation, invocation, http, found),
+        };
+        response
+            .unwrap_or_else(|error| error_pages::for_error(&self.shared, invocation, http, error))
+    }
+}
+
+/// Prepares a response for the browser, logs the request, and makes the reply.
+fn finish(response: Response, request: &Request, invocation: &Invocation) -> Reply {
+    let response = response.with("x-request-id", invocation.request_id.clone());
+    let response = web::prepare(response, request);
+    access_log::write(request, response.status);
+    response.into_reply(request.shape)
+}

@@ -1,0 +1,237 @@
+//! Turns a Postgres error into a failure that names the file, the line, the column and the line's
+//! text.
+//!
+//! Postgres counts positions in the text that it was sent: a statement, or the body of a DO block or
+//! a function. This file maps such a position to one in the file. Must not decide whether a run
+//! goes on after an error.
+
+use super::files::Script;
+use super::sql::{Place, Statement};
+use database::describe;
+use handler::{Failure, Kind};
+use postgres::error::{DbError, ErrorPosition};
+use std::path::Path;
+
+/// Why a run stopped.
+pub(crate) enum RunError {
+    /// The run failed, and the invocation fails with this.
+    Failed(Failure),
+    /// The invocation's time is over, and the open transaction is rolled back. Holds the sessions
+    /// that blocked the run, if there were any.
+    OutOfTime(Option<String>),
+    /// Postgres returned an error, or the connection broke: at the statement of this index, or
+    /// between two statements. Not a failure yet: `apply` tries some of these again.
+    Refused(Option<usize>, postgres::Error),
+}
+
+impl From<postgres::Error> for RunError {
+    fn from(error: postgres::Error) -> RunError {
+        RunError::Refused(None, error)
+    }
+}
+
+impl From<Failure> for RunError {
+    fn from(failure: Failure) -> RunError {
+        RunError::Failed(failure)
+    }
+}
+
+/// The length of an excerpt from a line, in characters.
+const EXCERPT_LENGTH: usize = 100;
+
+/// Returns the failure of the statement of this index, or of the whole script where there is none.
+/// `outcome` says what happened to the statements before the error.
+pub(crate) fn failed(
+    script: &Script,
+    statements: &[Statement],
+    index: Option<usize>,
+    error: &postgres::Error,
+    outcome: &str,
+) -> Failure {
+    let path = script.path.display();
+    let Some(statement) = index.and_then(|index| statements.get(index)) else {
+        let message = format!("failed to apply `{path}`, {outcome}");
+        return Failure::new(Kind::MigrationFailed, message).with_source(describe(error));
+    };
+    let offset = offset(script, statements, statement, error);
+    let place = Place::of(&script.text, offset);
+    let message = format!("failed to apply `{path}:{place}`, {outcome}");
+    let cause = format!("{}{}", describe(error), excerpt(&script.text, offset));
+    Failure::new(Kind::MigrationFailed, message).with_source(cause)
+}
+
+/// Returns the failure of a COMMIT whose answer did not arrive.
+pub(crate) fn commit_unconfirmed(path: &Path, error: &postgres::Error) -> Failure {
+    let path = path.display();
+    let message = format!(
+        "failed to learn whether `{path}` was committed, which {{\"action\":\"status\"}} tells"
+    );
+    Failure::new(Kind::MigrationFailed, message).with_source(describe(error))
+}
+
+/// Returns the byte of the script's text that the error is about; the first byte of the statement
+/// where Postgres names no position.
+fn offset(
+    script: &Script,
+    statements: &[Statement],
+    statement: &Statement,
+    error: &postgres::Error,
+) -> usize {
+    let Some(error) = error.as_db_error() else {
+        return statement.span.start;
+    };
+    if let Some(ErrorPosition::Original(character)) = error.position() {
+        let sent = &script.text[statement.span.clone()];
+        return statement.span.start + nth_character(sent, (*character as usize).saturating_sub(1));
+    }
+    offset_in_copied_data(script, statement, error)
+        .or_else(|| offset_in_body(script, statements, statement, error))
+        .unwrap_or(statement.span.start)
+}
+
+/// Finds the line of COPY's data that the error's context names: `COPY t, line 3, column x: "…"`.
+fn offset_in_copied_data(script: &Script, statement: &Statement, error: &DbError) -> Option<usize> {
+    let data = statement.data.clone()?;
+    let (_, rest) = error.where_()?.split_once(", line ")?;
+    let line = number(rest)?;
+    Some(data.start + start_of_line(&script.text[data], line))
+}
+
+/// Finds the line of a PL/pgSQL body that the error's context names, such as
+/// `PL/pgSQL function f(integer) line 4 at RAISE`. Takes the innermost function that this file
+/// creates.
+fn offset_in_body(
+    script: &Script,
+    statements: &[Statement],
+    statement: &Statement,
+    error: &DbError,
+) -> Option<usize> {
+    error.where_()?.lines().find_map(|frame| {
+        let (name, rest) = frame
+            .strip_prefix("PL/pgSQL function ")?
+            .split_once(" line ")?;
+        let line = number(rest)?;
+        let source = match name {
+            "inline_code_block" => statement,
+            _ => creating_statement(script, statements, statement, name.split('(').next()?)?,
+        };
+        let sent = &script.text[source.span.clone()];
+        let body = body_start(sent)?;
+        let start = body + start_of_line(&sent[body..], line);
+        let indent = sent[start..].len() - sent[start..].trim_start().len();
+        Some(source.span.start + start + indent)
+    })
+}
+
+/// Finds the last statement up to `failed` that creates a function or procedure of this name.
+fn creating_statement<'a>(
+    script: &Script,
+    statements: &'a [Statement],
+    failed: &Statement,
+    name: &str,
+) -> Option<&'a Statement> {
+    let bare = name.rsplit('.').next()?.trim_matches('"');
+    let earlier = statements
+        .iter()
+        .take_while(|one| one.span.start <= failed.span.start);
+    earlier
+        .filter(|one| one.keyword() == "create")
+        .filter(|one| {
+            let sent = &script.text[one.span.clone()];
+            let head = body_start(sent)
+                .map_or("", |body| &sent[..body])
+                .to_lowercase();
+            let is_named = |rest: &str| {
+                let rest = rest.trim_start().split('(').next().unwrap_or_default();
+                rest.rsplit('.')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .trim_matches('"')
+                    == bare.to_lowercase()
+            };
+            ["function", "procedure"].iter().any(|kind| {
+                head.split_once(kind)
+                    .is_some_and(|(_, rest)| is_named(rest))
+            })
+        })
+        .last()
+}
+
+/// Returns the byte after the opening quote of a statement's dollar-quoted body.
+fn body_start(sent: &str) -> Option<usize> {
+    let open = sent.find('$')?;
+    let close = sent[open + 1..].find('$')?;
+    Some(open + close + 2)
+}
+
+/// Returns the first byte of a line; lines are counted from 1.
+fn start_of_line(text: &str, line: usize) -> usize {
+    let before = text.match_indices('\n').nth(line.wrapping_sub(2));
+    before.map_or(0, |(newline, _)| newline + 1)
+}
+
+/// Reads the number that the text begins with.
+fn number(text: &str) -> Option<usize> {
+    let digits = text.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+/// Returns the byte at which the nth character begins, counted from 0; the text's length if the
+/// text is shorter.
+fn nth_character(text: &str, nth: usize) -> usize {
+    text.char_indices()
+        .nth(nth)
+        .map_or(text.len(), |(offset, _)| offset)
+}
+
+/// Returns the line with a caret under the place, as psql shows it; nothing if the line may hold a
+/// password.
+fn excerpt(text: &str, offset: usize) -> String {
+    let start = text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[start..].lines().next().unwrap_or_default();
+    if line.trim().is_empty() || line.to_lowercase().contains("password") {
+        return String::new();
+    }
+    let column = text[start..offset].chars().count();
+    let cut = column.saturating_sub(EXCERPT_LENGTH / 2);
+    let shown: String = line.chars().skip(cut).take(EXCERPT_LENGTH).collect();
+    let shown = shown.replace('\t', " ");
+    let number = text[..offset].matches('\n').count() + 1;
+    let label = format!("{number} | ");
+    let indent = " ".repeat(label.len() + column - cut);
+    format!("\n{label}{shown}\n{indent}^")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_points_at_the_character_and_never_shows_a_password() {
+        let text = "a;\n\tb öx;\n";
+        let offset = text.find('x').expect("it is there");
+        assert_eq!(excerpt(text, offset), "\n2 |  b öx;\n        ^");
+        assert_eq!(excerpt("create role r PASSWORD 'x'", 0), "");
+    }
+
+    #[test]
+    fn an_excerpt_of_a_long_line_is_the_part_around_the_place() {
+        let text = format!("{}!{}", "a".repeat(500), "b".repeat(500));
+        let excerpt = excerpt(&text, 500);
+        let lines: Vec<&str> = excerpt.lines().collect();
+        assert_eq!(lines[1].len(), 4 + EXCERPT_LENGTH);
+        assert_eq!(lines[1].find('!'), lines[2].find('^'));
+    }
+
+    #[test]
+    fn lines_of_a_body_are_counted_from_its_opening_quote() {
+        let sent = "do $x$\nbegin\n  perform 1;\nend $x$";
+        let body = body_start(sent).expect("it has one");
+        assert_eq!(
+            &sent[body + start_of_line(&sent[body..], 3)..][..9],
+            "  perform"
+        );
+        assert_eq!(start_of_line(&sent[body..], 1), 0);
+    }
+}

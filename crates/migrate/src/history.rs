@@ -1,0 +1,177 @@
+//! Reads and writes the history: the table `plain_lambda.migrations`, one row per migration.
+//!
+//! Every statement names the schema, because a migration may change the search path. A file that
+//! runs step by step has its row from the first step on; the row says how many statements are done.
+//! Must not know what files are on disk, or when a row is written.
+
+use super::files::{Migration, Version};
+use database::describe;
+use handler::{Failure, Kind};
+use postgres::error::SqlState;
+use postgres::{Client, Row};
+use std::time::Duration;
+
+/// A row of the history: a migration that is applied, or one that is under way.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// The version, as it was written in the file's name.
+    pub version: String,
+    /// The name that follows the version in the file's name.
+    pub name: String,
+    /// The SHA-256 of the text that was applied; of the statements that are done while the
+    /// migration is under way.
+    pub(crate) sha256: String,
+    /// How long the statements took, in milliseconds.
+    pub ms: i64,
+    /// The number of statements that are done.
+    pub(crate) statements: usize,
+    /// Whether the next statement was begun outside of a transaction, so that it may be done too.
+    pub(crate) begun: bool,
+    /// The request id of the invocation that applied it.
+    pub(crate) run: String,
+    /// When the migration was applied, in UTC: `2026-01-31 23:59:59`; `None` while it is under way.
+    pub at: Option<String>,
+}
+
+/// The values to write into a row.
+pub(crate) struct Entry<'a> {
+    /// The migration of the row.
+    pub migration: &'a Migration,
+    /// The SHA-256 of the file, or of the statements that are done.
+    pub sha256: String,
+    /// The time to add to the row's duration.
+    pub took: Duration,
+    /// The number of statements that are done.
+    pub statements: usize,
+    /// Whether the next statement begins outside of a transaction.
+    pub begun: bool,
+    /// The request id of the invocation.
+    pub run: &'a str,
+    /// Whether all statements are done.
+    pub finished: bool,
+}
+
+const CREATE: &str = "
+    CREATE SCHEMA IF NOT EXISTS plain_lambda;
+    CREATE TABLE IF NOT EXISTS plain_lambda.migrations (
+        version     text PRIMARY KEY,
+        name        text NOT NULL,
+        sha256      text NOT NULL,
+        applied_at  timestamptz DEFAULT clock_timestamp(),
+        duration_ms bigint NOT NULL
+    );
+    ALTER TABLE plain_lambda.migrations
+        ALTER COLUMN applied_at DROP NOT NULL,
+        ADD COLUMN IF NOT EXISTS statements integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS begun      boolean NOT NULL DEFAULT false,
+        ADD COLUMN IF NOT EXISTS run        text    NOT NULL DEFAULT '';
+    COMMENT ON TABLE plain_lambda.migrations IS
+        'one row for each migration that is applied or under way';
+    COMMENT ON COLUMN plain_lambda.migrations.sha256 IS
+        'of the text, with LF as its line end; while applied_at is null, of the statements done';
+    COMMENT ON COLUMN plain_lambda.migrations.applied_at IS
+        'null while a file that cannot run in one transaction is under way';
+    COMMENT ON COLUMN plain_lambda.migrations.statements IS 'the number of statements that are done';
+    COMMENT ON COLUMN plain_lambda.migrations.begun IS
+        'the next statement was begun outside of a transaction, so it may be done too';
+    COMMENT ON COLUMN plain_lambda.migrations.run IS 'the invocation''s request id'";
+
+const IS_READY: &str = "
+    SELECT count(*) = 1 FROM pg_attribute
+    WHERE attrelid = to_regclass('plain_lambda.migrations') AND attname = 'run'";
+
+const SELECT: &str = "
+    SELECT version, name, sha256, duration_ms, statements, begun, run,
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+    FROM plain_lambda.migrations";
+
+const ON_CONFLICT: &str = "
+    ON CONFLICT (version) DO UPDATE SET
+        name = excluded.name, sha256 = excluded.sha256, run = excluded.run,
+        duration_ms = plain_lambda.migrations.duration_ms + excluded.duration_ms,
+        statements = excluded.statements, begun = excluded.begun, applied_at = excluded.applied_at";
+
+/// Creates the table if it is missing. Must be called under the lock: `CREATE … IF NOT EXISTS` can
+/// fail when two sessions run it at the same time.
+///
+/// # Errors
+/// `Function.HistoryUnavailable`.
+pub(crate) fn prepare(client: &mut Client) -> Result<(), Failure> {
+    let ready = client.query_typed_one(IS_READY, &[]);
+    match ready.map_err(unavailable)?.get(0) {
+        true => Ok(()),
+        false => client.batch_execute(CREATE).map_err(unavailable),
+    }
+}
+
+/// Reads all rows, sorted by version; none if there is no table yet.
+///
+/// # Errors
+/// `Function.HistoryUnavailable`.
+pub(crate) fn applied(client: &mut Client) -> Result<Vec<Applied>, Failure> {
+    match client.query_typed(SELECT, &[]) {
+        Ok(rows) => {
+            let mut rows: Vec<Applied> = rows.iter().map(from_row).collect();
+            rows.sort_by_cached_key(|row| Version::read(&row.version));
+            Ok(rows)
+        }
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Vec::new()),
+        // The table is of a release that did not record steps. The next run adds the columns.
+        Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => Ok(Vec::new()),
+        Err(error) => Err(unavailable(error)),
+    }
+}
+
+/// Returns the statement that writes a row. The values are part of its text, so that one message can
+/// hold the statement and a COMMIT.
+pub(crate) fn put(entry: &Entry) -> String {
+    let version = literal(&entry.migration.history_version());
+    let (name, run) = (literal(&entry.migration.name), literal(entry.run));
+    let (ms, statements) = (entry.took.as_millis(), entry.statements);
+    let applied_at = match entry.finished {
+        true => "clock_timestamp()",
+        false => "NULL",
+    };
+    format!(
+        "INSERT INTO plain_lambda.migrations
+            (version, name, sha256, duration_ms, statements, begun, run, applied_at)
+         VALUES ({version}, {name}, '{}', {ms}, {statements}, {}, {run}, {applied_at})
+         {ON_CONFLICT}",
+        entry.sha256, entry.begun
+    )
+}
+
+/// Returns the statement that deletes a row.
+pub(crate) fn remove(version: &str) -> String {
+    let version = literal(version);
+    format!("DELETE FROM plain_lambda.migrations WHERE version = {version}")
+}
+
+/// Quotes a string literal. An `E''` literal does not depend on the `standard_conforming_strings`
+/// that a file may have set.
+pub(crate) fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Returns the failure to read or write the table.
+pub(crate) fn unavailable(error: postgres::Error) -> Failure {
+    Failure::new(
+        Kind::HistoryUnavailable,
+        "failed to use table `plain_lambda.migrations`",
+    )
+    .with_source(describe(&error))
+}
+
+fn from_row(row: &Row) -> Applied {
+    let statements: i32 = row.get(4);
+    Applied {
+        version: row.get(0),
+        name: row.get(1),
+        sha256: row.get(2),
+        ms: row.get(3),
+        statements: usize::try_from(statements).unwrap_or(0),
+        begun: row.get(5),
+        run: row.get(6),
+        at: row.get(7),
+    }
+}

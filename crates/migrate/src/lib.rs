@@ -1,0 +1,140 @@
+//! The migration engine: an event names an action, and the action works on files and a database.
+//!
+//! A program calls [`handle`]. `files` reads the directory, `sql` splits a file into statements,
+//! `history` is the table of applied migrations, `session` holds the lock of a run, `apply` runs one
+//! file. A program can compile its own migrations in ([`BuiltIn`]) and add actions
+//! ([`FurtherAction`]). Must not know any page, or any table but the history's own.
+
+mod action;
+mod apply;
+mod baseline;
+mod built_in;
+mod deadline;
+mod dry_run;
+mod error;
+mod files;
+mod history;
+mod index;
+mod lifecycle;
+mod repair;
+mod run;
+mod seed;
+mod session;
+mod settings;
+pub mod sql;
+mod status;
+mod steps;
+mod undo;
+mod watchdog;
+
+pub use action::Fields;
+pub use built_in::{BuiltIn, Embedded, Former};
+pub use settings::Settings;
+pub use status::{Status, compare};
+
+use action::Action;
+use database::Database;
+use handler::{Failure, Invocation, Reply};
+use serde_json::Value;
+
+/// The database and the migrations that the engine works on.
+pub struct Migrator<'a> {
+    /// The database to migrate.
+    pub database: &'a Database,
+    /// The directory of the files, and whether `migrate` resets the database.
+    pub settings: &'a Settings,
+    /// The migrations that are compiled into the program; [`BuiltIn::NONE`] if there are none.
+    pub built_in: &'a BuiltIn,
+}
+
+/// An action that the program adds to the engine's own.
+///
+/// ```
+/// use migrate::{Fields, FurtherAction};
+///
+/// let greet = FurtherAction {
+///     name: "greet",
+///     run: &|fields: &mut Fields| {
+///         let whom = fields.text("whom")?.unwrap_or("world".to_string());
+///         fields.end()?;
+///         Ok(serde_json::json!({"greeting": format!("hello, {whom}")}))
+///     },
+/// };
+/// # let _ = greet;
+/// ```
+pub struct FurtherAction<'a> {
+    /// The value of the event's `action`.
+    pub name: &'static str,
+    /// Runs the action. Takes the fields that the action has, then calls [`Fields::end`], so that a
+    /// misspelt field is refused before the action changes anything.
+    pub run: &'a dyn Fn(&mut Fields) -> Result<Value, Failure>,
+}
+
+/// Runs the action that the event names: one of `further`, or one of the engine's own.
+///
+/// # Errors
+/// `Function.InvalidEvent`, `Function.UnknownAction`, and the errors of the action.
+///
+/// ```no_run
+/// use database::Database;
+/// use handler::{AppEnv, Invocation, Variables};
+/// use migrate::{BuiltIn, Migrator, Settings};
+///
+/// let variables = Variables::of_process();
+/// let app_env = AppEnv::read(&variables)?;
+/// let database = Database::new(database::Settings::read(&variables, app_env)?, 1);
+/// let settings = Settings::read(&variables)?;
+/// let migrator = Migrator { database: &database, settings: &settings, built_in: &BuiltIn::NONE };
+/// let event = br#"{"action":"status"}"#.to_vec();
+/// let reply = migrate::handle(&migrator, &Invocation { event, ..Default::default() }, &[])?;
+/// println!("{}", String::from_utf8_lossy(&reply.body));
+/// # Ok::<(), handler::Failure>(())
+/// ```
+pub fn handle(
+    migrator: &Migrator,
+    invocation: &Invocation,
+    further: &[FurtherAction],
+) -> Result<Reply, Failure> {
+    let event = invocation.json()?;
+    let names: Vec<&str> = further.iter().map(|action| action.name).collect();
+    let mut fields = Fields::of(&event, &names)?;
+    let reply = match further.iter().find(|action| action.name == fields.action()) {
+        Some(action) => (action.run)(&mut fields)?,
+        None => run(migrator, invocation, Action::read(&mut fields)?)?,
+    };
+    Ok(reply.into())
+}
+
+fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<Value, Failure> {
+    match action {
+        Action::Migrate { confirm, .. } if migrator.settings.reset_database => {
+            lifecycle::reset(migrator, invocation, confirm.as_deref())
+        }
+        Action::Migrate {
+            to,
+            dry_run,
+            allow,
+            confirm: _,
+        } => {
+            let options = run::Options { to, allow };
+            match dry_run {
+                true => dry_run::dry_run(migrator, invocation, &options),
+                false => run::migrate(migrator, invocation, &options),
+            }
+        }
+        Action::Status => Ok(status::status(migrator, invocation)?.to_json()),
+        Action::Pending => status::pending(migrator, invocation),
+        Action::Rollback { steps, to } => {
+            undo::rollback(migrator, invocation, steps, to.as_deref())
+        }
+        Action::Redo { steps } => undo::redo(migrator, invocation, steps.unwrap_or(1)),
+        Action::Baseline { to, from } => {
+            baseline::baseline(migrator, invocation, to.as_deref(), from.as_deref())
+        }
+        Action::Repair => repair::repair(migrator, invocation),
+        Action::Seed => seed::seed(migrator, invocation),
+        Action::Create => lifecycle::create(migrator),
+        Action::Drop { confirm } => lifecycle::drop(migrator, confirm.as_deref()),
+        Action::Reset { confirm } => lifecycle::reset(migrator, invocation, confirm.as_deref()),
+    }
+}

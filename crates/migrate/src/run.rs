@@ -1,0 +1,230 @@
+//! The action `migrate`: applies the pending migrations in order, until the invocation's time is
+//! over.
+//!
+//! Must not know how one file runs (`apply`) or how files and history are compared (`status`).
+
+use super::apply::{self, HistoryEffect};
+use super::error::RunError;
+use super::files::{self, Migration, Version};
+use super::history::{self, Applied};
+use super::session::Session;
+use super::status::{Status, to_json};
+use super::steps::Steps;
+use crate::Migrator;
+use crate::built_in::display_version;
+use handler::{Failure, Invocation, Kind};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What a run applies.
+pub(crate) struct Options {
+    /// The newest version to apply; `None` applies all.
+    pub to: Option<String>,
+    /// The differences between files and history that do not stop the run.
+    pub allow: Vec<String>,
+}
+
+/// Applies the pending migrations in order. Answers the applied ones, and the ones that are still
+/// pending when the invocation's time is over.
+///
+/// # Errors
+/// `Function.InvalidMigrations`, `Function.InvalidEvent` and `Function.MigrationsDiffer` before
+/// anything runs; `Function.MigrationFailed` with the place and Postgres's message;
+/// `Function.OutOfTime` when not even one file, or one step of a file, was done; those of
+/// [`Session::open`].
+pub(crate) fn migrate(
+    migrator: &Migrator,
+    invocation: &Invocation,
+    options: &Options,
+) -> Result<Value, Failure> {
+    let files = files::migrations(&migrator.settings.migrations_dir)?;
+    let mut session = Session::open(migrator, invocation)?;
+    let status = Status::of(files, history::applied(&mut session)?, migrator.built_in);
+    let planned = plan(&status, options)?;
+    let mut applied = applied_by_awaited_run(&session, &status.applied);
+    let mut built_in = applied_by_awaited_run(&session, &status.built_in_applied);
+    let mut slowest = Duration::ZERO;
+    let mut done: usize = 0;
+    for (migration, steps) in &planned {
+        if done > 0 && session.deadline.is_short_of(slowest) {
+            break;
+        }
+        let started = Instant::now();
+        let begun = status.begun(migration);
+        match apply_one(&mut session, migration, steps, begun) {
+            Ok(json) if migration.built_in => built_in.push(json),
+            Ok(json) => applied.push(json),
+            // Built-in migrations take little time, and do not count as progress with the files.
+            Err(RunError::OutOfTime(_))
+                if done > status.built_in_pending.len()
+                    || has_completed_a_step(&mut session, migration, begun)? =>
+            {
+                break;
+            }
+            Err(error) => return Err(to_failure(error, &migration.up.path)),
+        }
+        done += 1;
+        slowest = slowest.max(started.elapsed());
+    }
+    let built_in_count = status.built_in_pending.len();
+    let mut reply = json!({
+        "status": "done",
+        "applied": applied,
+        "pending": to_json(&status.pending[done.saturating_sub(built_in_count)..]),
+        "built_in": {
+            "applied": built_in,
+            "pending": to_json(&status.built_in_pending[done.min(built_in_count)..]),
+        },
+    });
+    if done < planned.len() {
+        reply["status"] = "partial".into();
+        reply["next"] = "invoke again".into();
+    }
+    Ok(reply)
+}
+
+/// Lists the pending migrations that a run applies, with their steps: all built-in migrations, then
+/// the files up to `options.to`.
+///
+/// # Errors
+/// `Function.InvalidMigrations`, `Function.InvalidEvent`, `Function.MigrationsDiffer`.
+pub(crate) fn plan<'a>(
+    status: &'a Status,
+    options: &Options,
+) -> Result<Vec<(&'a Migration, Steps)>, Failure> {
+    status.check(&options.allow)?;
+    let to = options
+        .to
+        .as_deref()
+        .map(|to| known_version(status, to))
+        .transpose()?;
+    let mut planned = Vec::new();
+    for migration in &status.built_in_pending {
+        planned.push((migration, Steps::of(&migration.up)?));
+    }
+    for migration in &status.pending {
+        if to.as_ref().is_some_and(|to| migration.version > *to) {
+            break;
+        }
+        let steps = Steps::of(&migration.up)?;
+        if let Some(row) = status.begun(migration) {
+            check_resumable(migration, &steps, row, &options.allow)?;
+        }
+        planned.push((migration, steps));
+    }
+    Ok(planned)
+}
+
+/// Reads a version that one of the files has.
+///
+/// # Errors
+/// `Function.InvalidEvent` when no file has it.
+pub(crate) fn known_version(status: &Status, text: &str) -> Result<Version, Failure> {
+    let known = |version: &Version| {
+        status.files.contains_key(version)
+            || status.pending.iter().any(|one| one.version == *version)
+    };
+    Version::read(text).filter(known).ok_or_else(|| {
+        let message = format!("failed to find version `{text}`: no file has it");
+        Failure::new(Kind::InvalidEvent, message)
+    })
+}
+
+/// Returns the failure of a run that stopped at the script of this path.
+pub(crate) fn to_failure(error: RunError, path: &Path) -> Failure {
+    let path = path.display();
+    match error {
+        RunError::Failed(failure) => failure,
+        RunError::Refused(_, error) => history::unavailable(error),
+        RunError::OutOfTime(blockers) => {
+            let failure = Failure::new(
+                Kind::OutOfTime,
+                format!(
+                    "failed to apply `{path}` in the time of one invocation, and rolled it back: \
+                     give the function a longer timeout, or run `bootstrap migrate` from your machine"
+                ),
+            );
+            match blockers {
+                Some(blockers) => failure.append(&format!("; blocked by {blockers}")),
+                None => failure,
+            }
+        }
+    }
+}
+
+fn apply_one(
+    session: &mut Session,
+    migration: &Migration,
+    steps: &Steps,
+    begun: Option<&Applied>,
+) -> Result<Value, RunError> {
+    let path = migration.up.path.display();
+    match begun {
+        Some(row) => log::info!("resuming {path} after {} statements", row.statements),
+        None => log::info!("applying {path}"),
+    }
+    let effect = HistoryEffect::Applies(migration);
+    let mut json = migration.to_json();
+    match apply::apply(session, &migration.up, steps, effect, begun)? {
+        Some(took) => {
+            let ms = took.as_millis() as u64;
+            log::info!("applied {path} in {ms} ms");
+            json["ms"] = ms.into();
+        }
+        None => {
+            log::info!("{path} was applied by another run meanwhile");
+            json["by"] = "another run".into();
+        }
+    }
+    Ok(json)
+}
+
+/// Refuses to resume a file whose statements that have run were edited: the next statement is found
+/// by their number.
+fn check_resumable(
+    migration: &Migration,
+    steps: &Steps,
+    row: &Applied,
+    allow: &[String],
+) -> Result<(), Failure> {
+    let allowed = format!("edited:{}", row.version);
+    let same = row.statements <= steps.statements.len()
+        && steps.sha256_until(&migration.up, row.statements) == row.sha256;
+    if same || (allow.contains(&allowed) && row.statements <= steps.statements.len()) {
+        return Ok(());
+    }
+    let path = migration.up.path.display();
+    let message = format!(
+        "failed to resume `{path}`: it was edited in its first {} statements, which have already \
+         run; put them back, or send \"allow\":[\"{allowed}\"]",
+        row.statements
+    );
+    Err(Failure::new(Kind::MigrationsDiffer, message))
+}
+
+/// Returns whether a file that runs step by step has completed a step in this run.
+fn has_completed_a_step(
+    session: &mut Session,
+    migration: &Migration,
+    begun: Option<&Applied>,
+) -> Result<bool, Failure> {
+    let rows = history::applied(session)?;
+    let row = rows.iter().find(|row| migration.has_row(row));
+    let before = begun.map_or(0, |row| row.statements);
+    Ok(row.is_some_and(|row| row.statements > before))
+}
+
+/// Lists the migrations that the run applied whose lock this run waited for: a caller that invokes
+/// again while a run is under way (the AWS CLI does after a minute) gets the first run's result.
+fn applied_by_awaited_run(session: &Session, applied: &[Applied]) -> Vec<Value> {
+    let Some(run) = session.waited_for.as_deref().filter(|run| !run.is_empty()) else {
+        return Vec::new();
+    };
+    let rows = applied.iter().filter(|row| row.run == run);
+    rows.map(|row| {
+        let version = display_version(row);
+        json!({"version": version, "name": row.name, "ms": row.ms, "by": run})
+    })
+    .collect()
+}

@@ -1,0 +1,406 @@
+//! The actions `status` and `pending`: compares the files and the built-in migrations with the
+//! history.
+//!
+//! Must not run a file, or take the lock of a run.
+
+use super::files::{self, Migration, Version};
+use super::history::{self, Applied};
+use crate::Migrator;
+use crate::built_in::{BuiltIn, display_version};
+use database::Purpose;
+use handler::{Failure, Invocation, Kind};
+use postgres::Client;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The applied and the pending migrations of a database.
+pub struct Status {
+    /// The rows of applied files, sorted by version; also of files that are missing now.
+    pub applied: Vec<Applied>,
+    /// The files that are not applied, in the order in which they will be.
+    pub pending: Vec<Migration>,
+    /// The rows of files that run step by step, and are not done yet.
+    pub(crate) under_way: Vec<Applied>,
+    /// The differences between the files and the history.
+    differences: Vec<Difference>,
+    /// The files that are applied, by version.
+    pub(crate) files: BTreeMap<Version, Migration>,
+    /// The rows of applied built-in migrations.
+    pub built_in_applied: Vec<Applied>,
+    /// The built-in migrations that are not applied. They are applied before the files.
+    pub(crate) built_in_pending: Vec<Migration>,
+}
+
+/// A difference between the files and the history, with its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// The file's text is not the text that was applied.
+    Edited(String),
+    /// The applied migration has no file.
+    Missing(String),
+    /// The pending file is older than the newest applied migration.
+    Late(String),
+}
+
+/// Connects, and compares the files with the history.
+///
+/// # Errors
+/// Those of [`compare`]; `Function.InvalidSettings` and `Function.DatabaseUnavailable`.
+pub(crate) fn status(migrator: &Migrator, invocation: &Invocation) -> Result<Status, Failure> {
+    let mut connection = migrator
+        .database
+        .connection(invocation, Purpose::Migrations)?;
+    compare(migrator, &mut connection)
+}
+
+/// Fails if a migration is pending; answers `{"pending":[]}` if none is.
+///
+/// # Errors
+/// `Function.MigrationsPending`, naming the migrations; `Function.MigrationsDiffer`; those of
+/// [`status`].
+pub(crate) fn pending(migrator: &Migrator, invocation: &Invocation) -> Result<Value, Failure> {
+    let status = status(migrator, invocation)?;
+    status.check(&[])?;
+    match status.pending_count() {
+        0 => Ok(json!({"pending": []})),
+        _ => Err(status.pending_failure("failed to find the database up to date")),
+    }
+}
+
+/// Compares the files and the built-in migrations with the history of the database that `client` is
+/// connected to. Reads only the history's table.
+///
+/// # Errors
+/// `Function.InvalidMigrations` and `Function.HistoryUnavailable`.
+///
+/// ```no_run
+/// # use database::{Connection, Database};
+/// # use handler::Failure;
+/// # use migrate::Migrator;
+/// fn pending_count(migrator: &Migrator, connection: &mut Connection) -> Result<usize, Failure> {
+///     let status = migrate::compare(migrator, connection)?;
+///     status.check(&[])?;
+///     Ok(status.pending_count())
+/// }
+/// ```
+pub fn compare(migrator: &Migrator, client: &mut Client) -> Result<Status, Failure> {
+    let files = files::migrations(&migrator.settings.migrations_dir)?;
+    Ok(Status::of(
+        files,
+        history::applied(client)?,
+        migrator.built_in,
+    ))
+}
+
+impl Status {
+    /// Compares the files and the built-in migrations with the rows of the history.
+    pub(crate) fn of(files: Vec<Migration>, rows: Vec<Applied>, built_in: &BuiltIn) -> Status {
+        let (built_in_applied, rows) = built_in.split(rows);
+        let built_in_pending = built_in.pending(&built_in_applied);
+        let (applied, under_way): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|row| row.at.is_some());
+        let mut files: BTreeMap<Version, Migration> = files
+            .into_iter()
+            .map(|file| (file.version.clone(), file))
+            .collect();
+        let applied_by_version: BTreeMap<Version, &Applied> = applied
+            .iter()
+            .filter_map(|row| Some((Version::read(&row.version)?, row)))
+            .collect();
+        let newest = applied_by_version.keys().next_back().cloned();
+        let mut differences = Vec::new();
+        for (version, row) in &applied_by_version {
+            match files.get(version) {
+                None => differences.push(Difference::Missing(row.version.clone())),
+                Some(file) if file.up.sha256() != row.sha256 => {
+                    differences.push(Difference::Edited(row.version.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        let pending: Vec<Migration> = files
+            .extract_if(.., |version, _| !applied_by_version.contains_key(version))
+            .map(|(_, file)| file)
+            .filter(|file| !built_in.replaces(file))
+            .collect();
+        let is_under_way = |file: &Migration| under_way.iter().any(|row| file.has_row(row));
+        for file in &pending {
+            let is_older = newest.as_ref().is_some_and(|newest| file.version < *newest);
+            if is_older && !is_under_way(file) {
+                differences.push(Difference::Late(file.version.to_string()));
+            }
+        }
+        Status {
+            applied,
+            pending,
+            under_way,
+            differences,
+            files,
+            built_in_applied,
+            built_in_pending,
+        }
+    }
+
+    /// Returns the number of pending migrations, including the built-in ones.
+    pub fn pending_count(&self) -> usize {
+        self.pending.len() + self.built_in_pending.len()
+    }
+
+    /// Refuses every difference between the files and the history that `allow` does not name.
+    /// `allow` holds `late`, `edited:<version>` and `missing:<version>`.
+    ///
+    /// # Errors
+    /// `Function.MigrationsDiffer`, naming every file and what to do; `Function.InvalidEvent` when
+    /// an entry of `allow` is none of the three.
+    pub fn check(&self, allow: &[String]) -> Result<(), Failure> {
+        let is_unknown = |allowed: &&String| {
+            let (kind, version) = allowed.split_once(':').unwrap_or((allowed, ""));
+            !matches!(
+                (kind, version.is_empty()),
+                ("late", true) | ("edited" | "missing", false)
+            )
+        };
+        if let Some(unknown) = allow.iter().find(is_unknown) {
+            let message = format!(
+                "failed to read allow `{unknown}`: write `late`, `edited:<version>` or \
+                 `missing:<version>`"
+            );
+            return Err(Failure::new(Kind::InvalidEvent, message));
+        }
+        let explanations: Vec<String> = self
+            .differences
+            .iter()
+            .filter(|difference| {
+                !allow
+                    .iter()
+                    .any(|allowed| difference.is_allowed_by(allowed))
+            })
+            .map(|difference| self.explain(difference))
+            .collect();
+        match explanations.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Kind::MigrationsDiffer,
+                format!(
+                    "failed to compare the files with the history: {}",
+                    explanations.join("; ")
+                ),
+            )),
+        }
+    }
+
+    /// Returns the row of a file that has begun to run step by step.
+    pub(crate) fn begun(&self, migration: &Migration) -> Option<&Applied> {
+        self.under_way.iter().find(|row| migration.has_row(row))
+    }
+
+    /// Returns a failure that lists the pending migrations; `failed` is what could not be done.
+    pub(crate) fn pending_failure(&self, failed: &str) -> Failure {
+        let built_in = self.built_in_pending.iter();
+        let names: Vec<String> = built_in
+            .map(|migration| format!("{} (built in)", migration.display()))
+            .chain(self.pending.iter().map(Migration::display))
+            .collect();
+        let message = format!("{failed}: {} pending: {}", names.len(), names.join(", "));
+        Failure::new(Kind::MigrationsPending, message)
+    }
+
+    /// Returns a difference in words, with what to do about it.
+    fn explain(&self, difference: &Difference) -> String {
+        match difference {
+            Difference::Edited(version) => {
+                let row = self.applied.iter().find(|row| row.version == *version);
+                let at = row.and_then(|row| row.at.as_deref()).unwrap_or_default();
+                let path = Version::read(version).and_then(|version| self.files.get(&version));
+                let path = path
+                    .map(|file| file.up.path.display().to_string())
+                    .unwrap_or_default();
+                format!(
+                    "`{path}` was edited after it was applied on {at}; put it back and write \
+                     another file, or send \"allow\":[\"edited:{version}\"] for once, or \
+                     {{\"action\":\"repair\"}} for good"
+                )
+            }
+            Difference::Missing(version) => {
+                let row = self.applied.iter().find(|row| row.version == *version);
+                let name = row.map(|row| row.name.as_str()).unwrap_or_default();
+                format!(
+                    "`{version}_{name}` was applied and has no file any more; put it back, or send \
+                     \"allow\":[\"missing:{version}\"] for once, or {{\"action\":\"repair\"}} for good"
+                )
+            }
+            Difference::Late(version) => {
+                let file = self.pending.iter().find(|file| file.version.same(version));
+                let path = file
+                    .map(|file| file.up.path.display().to_string())
+                    .unwrap_or_default();
+                format!(
+                    "`{path}` is older than what is applied; give it a newer version, or send \
+                     \"allow\":[\"late\"]"
+                )
+            }
+        }
+    }
+
+    /// Returns `{"applied":[{"version","name","ms","at"}…],"pending":[{"version","name"}…],
+    /// "edited":[version…],"missing":[version…],"late":[version…],
+    /// "built_in":{"applied":[…],"pending":[…]}}`. A pending file that is under way also has
+    /// `"statements"`, the number of those done.
+    pub(crate) fn to_json(&self) -> Value {
+        let rows = |rows: &[Applied]| -> Vec<Value> { rows.iter().map(Applied::to_json).collect() };
+        let pending: Vec<Value> = self
+            .pending
+            .iter()
+            .map(|file| self.pending_json(file))
+            .collect();
+        let versions = |kind: fn(&Difference) -> Option<&String>| -> Vec<&String> {
+            self.differences.iter().filter_map(kind).collect()
+        };
+        json!({
+            "applied": rows(&self.applied),
+            "pending": pending,
+            "edited": versions(|one| matches!(one, Difference::Edited(_)).then(|| one.version())),
+            "missing": versions(|one| matches!(one, Difference::Missing(_)).then(|| one.version())),
+            "late": versions(|one| matches!(one, Difference::Late(_)).then(|| one.version())),
+            "built_in": {
+                "applied": rows(&self.built_in_applied),
+                "pending": to_json(&self.built_in_pending),
+            },
+        })
+    }
+
+    fn pending_json(&self, file: &Migration) -> Value {
+        let mut json = file.to_json();
+        if let Some(row) = self.begun(file) {
+            json["statements"] = row.statements.into();
+        }
+        json
+    }
+}
+
+impl Applied {
+    /// Returns `{"version","name","ms","at"}`.
+    pub(crate) fn to_json(&self) -> Value {
+        let version = display_version(self);
+        json!({"version": version, "name": self.name, "ms": self.ms, "at": self.at})
+    }
+}
+
+/// Returns a list of `{"version","name"}`.
+pub(crate) fn to_json(migrations: &[Migration]) -> Vec<Value> {
+    migrations.iter().map(Migration::to_json).collect()
+}
+
+impl Difference {
+    fn version(&self) -> &String {
+        match self {
+            Difference::Edited(version)
+            | Difference::Missing(version)
+            | Difference::Late(version) => version,
+        }
+    }
+
+    fn is_allowed_by(&self, allowed: &str) -> bool {
+        let is_named = |kind: &str, version: &str| {
+            let named = allowed.strip_prefix(kind).and_then(Version::read);
+            named.is_some_and(|named| named.same(version))
+        };
+        match self {
+            Difference::Edited(version) => is_named("edited:", version),
+            Difference::Missing(version) => is_named("missing:", version),
+            Difference::Late(_) => allowed == "late",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Script;
+
+    fn file(version: &str, text: &str) -> Migration {
+        Migration {
+            version: Version::read(version).expect("it is one"),
+            name: "x".to_string(),
+            up: Script {
+                path: format!("{version}_x.sql").into(),
+                section: 0..text.len(),
+                text: text.to_string(),
+                transaction: true,
+            },
+            down: None,
+            built_in: false,
+        }
+    }
+
+    fn row(version: &str, text: &str) -> Applied {
+        Applied {
+            version: version.to_string(),
+            name: "x".to_string(),
+            sha256: file("1", text).up.sha256(),
+            ms: 0,
+            statements: 1,
+            begun: false,
+            run: String::new(),
+            at: Some("2026-01-31 23:59:59".to_string()),
+        }
+    }
+
+    #[test]
+    fn leading_zeros_do_not_make_another_version() {
+        let files = vec![file("0001", "a"), file("2", "b"), file("10", "c")];
+        let status = Status::of(files, vec![row("1", "a"), row("2", "b")], &BuiltIn::NONE);
+        let pending: Vec<String> = status.pending.iter().map(Migration::display).collect();
+        assert_eq!(pending, ["10_x"]);
+        status.check(&[]).expect("they agree");
+    }
+
+    #[test]
+    fn every_difference_is_named_with_what_allows_it() {
+        let files = vec![file("1", "edited"), file("2", "late")];
+        let status = Status::of(files, vec![row("1", "a"), row("3", "gone")], &BuiltIn::NONE);
+        let failure = status.check(&[]).expect_err("they differ").to_string();
+        for says in [
+            "`1_x.sql` was edited",
+            "\"edited:1\"",
+            "`3_x` was applied",
+            "`2_x.sql` is older",
+        ] {
+            assert!(failure.contains(says), "no {says:?} in {failure}");
+        }
+        let allow = ["edited:01", "missing:3", "late"].map(str::to_string);
+        status.check(&allow).expect("all is allowed");
+        let failure = status
+            .check(&allow[..2])
+            .expect_err("late is not")
+            .to_string();
+        assert!(!failure.contains("edited"), "{failure}");
+    }
+
+    #[test]
+    fn an_unknown_entry_of_allow_is_refused() {
+        let status = Status::of(Vec::new(), Vec::new(), &BuiltIn::NONE);
+        for unknown in ["edited", "edited:", "late:1", "all", ""] {
+            let failure = status
+                .check(&[unknown.to_string()])
+                .expect_err("it is unknown");
+            assert_eq!(failure.kind(), Kind::InvalidEvent, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_under_way_is_pending_and_not_late() {
+        let begun = Applied {
+            at: None,
+            ..row("1", "a")
+        };
+        let status = Status::of(
+            vec![file("1", "a"), file("2", "b")],
+            vec![begun, row("2", "b")],
+            &BuiltIn::NONE,
+        );
+        assert_eq!(status.pending.len(), 1);
+        assert!(status.begun(&status.pending[0]).is_some());
+        status.check(&[]).expect("they agree");
+    }
+}
