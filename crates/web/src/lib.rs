@@ -5,6 +5,7 @@
 //! reads forms and cookies, answers conditional requests, and compresses. Knows no page, no session
 //! and no database.
 
+mod client;
 mod event;
 mod form;
 mod hosts;

@@ -5,6 +5,7 @@
 //! can. Knows no page. Sources: "Request payload format", AWS Lambda Developer Guide; "Lambda
 //! functions as targets for Application Load Balancers".
 
+use super::client;
 use super::event::{Event, Pairs, Text, Values};
 use super::form::{self, Unreadable, decode};
 use base64::Engine;
@@ -136,6 +137,13 @@ impl<'a> Request<'a> {
     /// Returns the first value of a header, compared without regard to case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.pairs().get(name)
+    }
+
+    /// Returns the network of the client, by which attempts are counted: an IPv4 address, or the
+    /// /64 of an IPv6 address (`2001:db8:1:2::/64`), without a port; `unknown` when the address
+    /// cannot be read.
+    pub fn client_network(&self) -> String {
+        client::network(&self.source_ip)
     }
 
     /// Returns the segments of the path, each decoded. `None` when two hexadecimal digits do not
