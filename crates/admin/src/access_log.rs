@@ -2,7 +2,7 @@
 //! of secret parameters are hidden. Knows no page.
 
 use crate::users::link;
-use web::Request;
+use web::{Loggable, Request, Secrets, Shown};
 
 /// Parts of parameter names whose values are hidden: the list that a new Rails app has
 /// (`filter_parameter_logging.rb`).
@@ -33,64 +33,26 @@ pub(crate) fn write(request: &Request, status: u16) {
     log(request, status);
 }
 
-/// Returns the path for a log: without the token of a one-time link, which is a secret.
-pub(crate) fn loggable_path<'a>(request: &'a Request) -> &'a str {
-    match request.path.starts_with(link::PATH) {
-        true => link::PATH,
-        false => &request.path,
-    }
+/// Returns a request as it may be logged: without the token of a one-time link, the values of secret
+/// parameters and addresses of persons. Nothing else of a request's path and query goes to a log.
+pub(crate) fn loggable<'a>(request: &'a Request) -> Loggable<'a> {
+    let secrets = Secrets {
+        path: link::PATH,
+        is_secret_name: is_secret,
+        // A filter of a list has its column in `c`, and the values for it in the `v` and `w` after.
+        column: ("c", &["v", "w"]),
+    };
+    Loggable::new(request, secrets)
 }
 
 // Few starts run it: inlined, it would be paged in by all of them.
 #[inline(never)]
 fn log(request: &Request, status: u16) {
-    let (method, path, address) = (&request.method, loggable_path(request), &request.source_ip);
-    let query = filtered_query(&request.query);
-    log::info!("{method} {path}{query} {status} for {address}");
-}
-
-/// Returns the query with its question mark, and with `[filtered]` for each secret value.
-fn filtered_query(query: &str) -> String {
-    if query.is_empty() {
-        return String::new();
-    }
-    // A filter of a list has its column in `c`, and the values for it in the `v` and `w` after it.
-    let mut hides_values = false;
-    let mut pairs = Vec::new();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        if name == "c" {
-            hides_values = is_secret(value);
-        }
-        let hides = is_secret(name) || (hides_values && matches!(name, "v" | "w"));
-        pairs.push(match hides && !value.is_empty() {
-            true => format!("{name}=[filtered]"),
-            false => pair.to_string(),
-        });
-    }
-    format!("?{}", pairs.join("&"))
+    let (line, address) = (loggable(request), Shown(&request.source_ip, 100));
+    log::info!("{line} {status} for {address}");
 }
 
 fn is_secret(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|part| lower.contains(part))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_values_of_secret_parameters_are_filtered() {
-        assert_eq!(
-            filtered_query("a=1&api_key=2&Password=3&token="),
-            "?a=1&api_key=[filtered]&Password=[filtered]&token="
-        );
-        assert_eq!(
-            filtered_query("c=email&o=is&v=a%40b&c=id&o=between&v=1&w=2"),
-            "?c=email&o=is&v=[filtered]&c=id&o=between&v=1&w=2"
-        );
-        assert_eq!(filtered_query("db"), "?db");
-        assert_eq!(filtered_query(""), "");
-    }
 }

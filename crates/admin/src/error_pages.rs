@@ -9,7 +9,7 @@ use askama::Template;
 use database::ReadError;
 use handler::{Failure, Invocation, Kind};
 use serde_json::json;
-use web::{Request, Response, Unreadable};
+use web::{Request, Response, Shown, Unreadable};
 
 /// Why a page cannot be made. The operator `?` converts every error that a page meets: of the
 /// request, of the connection, of Postgres.
@@ -131,18 +131,21 @@ pub(crate) fn rejected(request: &Request, rejection: Rejection) -> Response {
     let (text, log) = match rejection {
         Rejection::Host => (
             "This is not the address of this app.",
-            "its host is not in ALLOWED_HOSTS, nor LAMBDA_FUNCTION_URL",
+            "neither ALLOWED_HOSTS nor LAMBDA_FUNCTION_URL has its host",
         ),
         Rejection::CrossSite => (
             "Another site has sent this request.",
             "it comes from another site",
         ),
     };
-    log::warn!(
-        "refused {} {}: {log}",
-        request.method,
-        access_log::loggable_path(request)
-    );
+    let host = match rejection {
+        Rejection::Host => format!(
+            " `{}`",
+            Shown(request.header("host").unwrap_or_default(), 100)
+        ),
+        Rejection::CrossSite => String::new(),
+    };
+    log::warn!("refused {}: {log}{host}", access_log::loggable(request));
     notice(request, 403, "Not allowed", text, "")
 }
 
@@ -153,7 +156,7 @@ fn not_found(request: &Request) -> Response {
 
 /// Returns the page for a path that cannot be decoded.
 pub(crate) fn malformed_path(request: &Request) -> Response {
-    let text = "A % in an address is followed by two hexadecimal digits of UTF-8.";
+    let text = "A % in an address is followed by two hexadecimal digits of UTF-8, and not by 00.";
     notice(request, 400, "No such address", text, "")
 }
 
@@ -166,7 +169,8 @@ pub(crate) fn method_not_allowed(request: &Request, allowed: &'static str) -> Re
 fn unreadable(request: &Request, why: Unreadable) -> Response {
     match why {
         Unreadable::Malformed => {
-            let text = "A % in a form or query is followed by two hexadecimal digits of UTF-8.";
+            let text = "A % in a form or query is followed by two hexadecimal digits of UTF-8, and \
+                no text has the character NUL.";
             notice(request, 400, "Not readable", text, "")
         }
         Unreadable::OtherType => {
@@ -187,8 +191,10 @@ fn failed(
     request: &Request,
     failure: &Failure,
 ) -> Response {
-    let (method, path) = (&request.method, access_log::loggable_path(request));
-    log::error!("failed to answer {method} {path}: {failure}");
+    log::error!(
+        "failed to answer {}: {failure}",
+        access_log::loggable(request)
+    );
     // The cached catalog may be out of date, and that may be the cause.
     shared.catalog.forget();
     let detail = match shared.app_env.is_local() {
@@ -223,6 +229,7 @@ fn failed(
 
 /// Returns the page in place of one that is too large for Lambda, which would become a bare 502.
 pub(crate) fn too_large(request: &Request) -> Response {
-    let text = "This page is larger than the 6 MB that can be sent.";
-    notice(request, 500, "Page too large", text, "")
+    let megabytes = request.reply_limit() / (1024 * 1024);
+    let text = format!("This page is larger than the {megabytes} MB that can be sent.");
+    notice(request, 500, "Page too large", &text, "")
 }

@@ -79,16 +79,20 @@ impl Site {
     /// `Function.InvalidEvent` and `Function.UnknownEvent` when the event is no request.
     pub fn http(&self, invocation: &Invocation) -> Result<Reply, Failure> {
         let request = Request::from_event(invocation)?;
+        // The health check needs no header.
+        if request.path != access_log::UP {
+            request.check_headers()?;
+        }
         let response = match self.rejection(&request) {
             None => self.answer(invocation, &request),
             Some(rejection) => error_pages::rejected(&request, rejection),
         };
         let reply = finish(response, &request, invocation);
-        if reply.body.len() <= Reply::LIMIT {
+        if reply.body.len() <= request.reply_limit() {
             return Ok(reply);
         }
-        let (method, path) = (&request.method, access_log::loggable_path(&request));
-        log::error!("failed to answer {method} {path}: the page is too large");
+        let line = access_log::loggable(&request);
+        log::error!("failed to answer {line}: the page is too large");
         let response = error_pages::too_large(&request);
         Ok(finish(response, &request, invocation))
     }

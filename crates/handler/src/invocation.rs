@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how either is transported.
 
-use crate::{Failure, Kind};
+use crate::{Failure, Kind, json};
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
@@ -35,7 +35,8 @@ pub struct Reply {
 }
 
 impl Invocation {
-    /// Parses the event as JSON.
+    /// Parses the event as JSON. Refuses an object that has a key twice: of two values, each reader
+    /// may take another one.
     ///
     /// ```
     /// let invocation = handler::Invocation {
@@ -47,9 +48,10 @@ impl Invocation {
     /// ```
     ///
     /// # Errors
-    /// [`Kind::InvalidEvent`], with the line and the column of the first error.
+    /// [`Kind::InvalidEvent`], with the repeated key, and with the line and the column of the first
+    /// error.
     pub fn json(&self) -> Result<Value, Failure> {
-        serde_json::from_slice(&self.event).map_err(|error| {
+        json::parse(&self.event).map_err(|error| {
             Failure::new(Kind::InvalidEvent, "failed to read the event as JSON").with_source(error)
         })
     }

@@ -8,6 +8,7 @@ mod app_env;
 mod application;
 mod failure;
 mod invocation;
+mod json;
 mod kind;
 mod variables;
 

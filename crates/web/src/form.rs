@@ -22,7 +22,8 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 /// Why a body, a form or a query cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
-    /// A `%` without two hexadecimal digits after it, invalid base64, or bytes that are not UTF-8.
+    /// A `%` without two hexadecimal digits after it, invalid base64, a NUL, or bytes that are not
+    /// UTF-8.
     Malformed,
     /// The body has another content type than a form's.
     OtherType,
@@ -82,8 +83,8 @@ pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
-/// Decodes each `%xx`. `None` when two hexadecimal digits do not follow a `%`, or when the decoded
-/// bytes are not UTF-8.
+/// Decodes each `%xx`. `None` when two hexadecimal digits do not follow a `%`, when the decoded
+/// bytes are not UTF-8, or when there is a NUL, which no text of Postgres has.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
@@ -92,7 +93,8 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
     let bytes = text.as_bytes();
     let mut escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
     let valid = escapes.all(|(at, _)| is_hex(bytes.get(at + 1)) && is_hex(bytes.get(at + 2)));
-    valid.then(|| percent_decode_str(text).decode_utf8().ok())?
+    let decoded = valid.then(|| percent_decode_str(text).decode_utf8().ok())??;
+    (!decoded.contains('\0')).then_some(decoded)
 }
 
 fn decode_field(text: &str) -> Option<String> {
@@ -122,7 +124,9 @@ mod tests {
 
     #[test]
     fn a_malformed_or_too_large_form_is_refused() {
-        for text in ["a=%", "a=%2", "%zz=1", "a=%ff", "a=%C3"] {
+        for text in [
+            "a=%", "a=%2", "%zz=1", "a=%ff", "a=%C3", "a=%00", "a%00=", "a=\0",
+        ] {
             assert_eq!(pairs(text), Err(Unreadable::Malformed), "{text}");
         }
         let too_many = "a&".repeat(MAX_FIELDS + 1);
@@ -142,7 +146,7 @@ mod tests {
         };
         for _ in 0..2000 {
             let text: String = (0..next() % 12)
-                .filter_map(|_| char::from_u32(u32::try_from(next() % 0x3000).expect("small")))
+                .filter_map(|_| char::from_u32(u32::try_from(1 + next() % 0x3000).expect("small")))
                 .collect();
             let escaped = utf8_percent_encode(&text, NON_ALPHANUMERIC);
             let form = format!("{escaped}={escaped}");

@@ -9,6 +9,7 @@ mod client;
 mod event;
 mod form;
 mod hosts;
+mod loggable;
 mod origin;
 mod pattern;
 mod request;
@@ -17,6 +18,7 @@ mod transfer;
 
 pub use form::{Unreadable, escape, field, query};
 pub use hosts::Hosts;
+pub use loggable::{Loggable, Secrets, Shown};
 pub use origin::is_cross_site;
 pub use pattern::{Captures, FromCapture, match_path};
 pub use request::{Request, Shape};

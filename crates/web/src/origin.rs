@@ -8,7 +8,8 @@ use crate::Request;
 /// request may come from anywhere: it changes nothing.
 ///
 /// Decides as Rails 8.2 and Go 1.25 do: by `Sec-Fetch-Site`, else by `Origin`. A client that sends
-/// neither is not a browser, and so does not send a user's cookies.
+/// neither is not a browser, and so does not send a user's cookies. Where the headers cannot be
+/// read, the request counts as another site's.
 ///
 /// ```
 /// let event = br#"{"version": "2.0", "rawPath": "/", "headers": {"sec-fetch-site": "cross-site"},
@@ -20,6 +21,9 @@ use crate::Request;
 pub fn is_cross_site(request: &Request) -> bool {
     if matches!(request.method.as_ref(), "GET" | "HEAD" | "OPTIONS") {
         return false;
+    }
+    if request.has_odd_headers() {
+        return true;
     }
     match (request.header("sec-fetch-site"), request.header("origin")) {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),

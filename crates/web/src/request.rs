@@ -10,7 +10,7 @@ use super::event::{Event, Pairs, Text, Values};
 use super::form::{self, Unreadable, decode};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use handler::{Failure, Invocation, Kind};
+use handler::{Failure, Invocation, Kind, Reply};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -52,8 +52,12 @@ pub struct Request<'a> {
 
 /// The headers, read when one is asked for, because few pages need any.
 struct Headers<'a> {
-    event: Option<&'a RawValue>,
-    read: OnceCell<Pairs<'a>>,
+    /// `multiValueHeaders`, which the senders of format 1.0 add.
+    several: Option<&'a RawValue>,
+    /// `headers`, with one value for each name. It has names that `several` has not, when the event
+    /// is written by a tool.
+    single: Option<&'a RawValue>,
+    read: OnceCell<Result<Pairs<'a>, serde_json::Error>>,
 }
 
 /// The form of the reply, which depends on the sender of the event.
@@ -74,13 +78,32 @@ impl<'a> Request<'a> {
     /// Reads the event.
     ///
     /// # Errors
-    /// `Function.InvalidEvent` when the event is not JSON; `Function.UnknownEvent`, with the form
-    /// of the event and the accepted forms.
+    /// `Function.InvalidEvent` when the event is not JSON, has a key twice, or has a field of
+    /// another type; `Function.UnknownEvent`, with the form of the event and the accepted forms.
     pub fn from_event(invocation: &'a Invocation) -> Result<Request<'a>, Failure> {
         match serde_json::from_slice::<Event>(&invocation.event) {
+            Ok(event) if event.is_no_page() => Err(unknown(&invocation.json()?)),
             Ok(event) if event.version.0 == "2.0" && event.has_http() => Ok(Request::v2(event)),
-            Ok(event) if event.is_v1() => Ok(Request::v1(event)),
-            _ => Err(unknown(&invocation.json()?)),
+            Ok(event) if event.is_v1() => Request::v1(event),
+            Ok(_) => Err(unknown(&invocation.json()?)),
+            Err(error) => match invocation.json()? {
+                Value::Object(_) => Err(invalid("the event", &error)),
+                other => Err(unknown(&other)),
+            },
+        }
+    }
+
+    /// Reads the headers and the list of cookies, which are otherwise read when one is asked for.
+    /// Who decides by a header calls this first: without it, a header of an event whose headers
+    /// cannot be read is absent, and the site's guards refuse the request.
+    ///
+    /// # Errors
+    /// `Function.InvalidEvent`, with the name of the header that is there twice or has neither a
+    /// text nor a list of texts.
+    pub fn check_headers(&self) -> Result<(), Failure> {
+        match self.headers.read() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(invalid("`headers`", error)),
         }
     }
 
@@ -95,27 +118,36 @@ impl<'a> Request<'a> {
             cookies: event.cookies,
             body: event.body,
             is_base64: event.is_base64_encoded == Some(true),
-            headers: Headers::of(event.headers),
+            headers: Headers {
+                several: None,
+                single: event.headers,
+                read: OnceCell::new(),
+            },
         }
     }
 
     /// Not inlined, like everything that few starts run: inlined code is paged in with its caller.
     #[inline(never)]
-    fn v1(event: Event<'a>) -> Request<'a> {
+    fn v1(event: Event<'a>) -> Result<Request<'a>, Failure> {
         let context = event.request_context;
         let multi_value = event.multi_value_headers.is_some();
         let several = event.multi_value_query_string_parameters;
-        let parameters = Pairs::read(several.or(event.query_string_parameters));
-        let headers = Headers::of(event.multi_value_headers.or(event.headers));
+        let parameters = read_both(several, event.query_string_parameters, |a, b| a == b)
+            .map_err(|error| invalid("`queryStringParameters`", &error))?;
+        let headers = Headers {
+            several: event.multi_value_headers,
+            single: event.headers,
+            read: OnceCell::new(),
+        };
         let balancer = context.elb.is_some();
         let address = match balancer {
             // A client can send this header; the balancer adds the address that it saw at the end.
-            true => last(headers.pairs().get("x-forwarded-for").unwrap_or_default())
+            true => last(headers.get("x-forwarded-for").unwrap_or_default())
                 .to_string()
                 .into(),
             false => context.identity.source_ip.0,
         };
-        Request {
+        Ok(Request {
             method: event.http_method.0,
             path: match event.version.0.as_ref() {
                 "1.0" => without_stage(event.path.0, &context.stage.0),
@@ -131,12 +163,26 @@ impl<'a> Request<'a> {
             body: event.body,
             is_base64: event.is_base64_encoded == Some(true),
             headers,
-        }
+        })
     }
 
     /// Returns the first value of a header, compared without regard to case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.pairs().get(name)
+        self.headers.get(name)
+    }
+
+    /// Returns `true` if the headers cannot be read, so that nothing may be decided by them.
+    pub(crate) fn has_odd_headers(&self) -> bool {
+        self.headers.read().is_err()
+    }
+
+    /// Returns the largest reply that the sender of the event takes, in bytes.
+    pub fn reply_limit(&self) -> usize {
+        match self.shape {
+            // "Lambda functions as targets": the response JSON has at most 1 MB.
+            Shape::Balancer { .. } => 1024 * 1024,
+            _ => Reply::LIMIT,
+        }
     }
 
     /// Returns the network of the client, by which attempts are counted: an IPv4 address, or the
@@ -147,7 +193,7 @@ impl<'a> Request<'a> {
     }
 
     /// Returns the segments of the path, each decoded. `None` when two hexadecimal digits do not
-    /// follow a `%`, or when the decoded bytes are not UTF-8.
+    /// follow a `%`, when the decoded bytes are not UTF-8, or when there is a NUL.
     pub fn segments(&self) -> Option<Vec<Cow<'_, str>>> {
         let path = self.path.strip_prefix('/').unwrap_or(&self.path);
         path.split('/').map(decode).collect()
@@ -206,7 +252,7 @@ impl<'a> Request<'a> {
             .and_then(|cookies| serde_json::from_str(cookies.get()).ok());
         let sent = match &listed {
             Some(Values(cookies)) => cookies.iter().map(AsRef::as_ref).collect(),
-            None => self.headers.pairs().all("cookie"),
+            None => self.headers.all("cookie"),
         };
         let mut cookies = sent.iter().flat_map(|sent| sent.split(';'));
         cookies.find_map(|cookie| {
@@ -223,16 +269,29 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Headers<'a> {
-    fn of(event: Option<&'a RawValue>) -> Headers<'a> {
-        Headers {
-            event,
-            read: OnceCell::new(),
-        }
+    fn read(&self) -> Result<&Pairs<'a>, &serde_json::Error> {
+        let read = || read_both(self.several, self.single, str::eq_ignore_ascii_case);
+        self.read.get_or_init(read).as_ref()
     }
 
-    fn pairs(&self) -> &Pairs<'a> {
-        self.read.get_or_init(|| Pairs::read(self.event))
+    fn get(&self, name: &str) -> Option<&str> {
+        self.read().ok()?.get(name)
     }
+
+    fn all(&self, name: &str) -> Vec<&str> {
+        self.read().map_or(Vec::new(), |pairs| pairs.all(name))
+    }
+}
+
+/// Reads the names with several values, and then the names that only `single` has.
+fn read_both<'a>(
+    several: Option<&'a RawValue>,
+    single: Option<&'a RawValue>,
+    is_same: fn(&str, &str) -> bool,
+) -> Result<Pairs<'a>, serde_json::Error> {
+    let mut pairs = Pairs::read(several)?;
+    pairs.merge(Pairs::read(single)?, is_same);
+    Ok(pairs)
 }
 
 /// Removes the stage of an API from the beginning of the path; the stage `prod` is not the
@@ -258,6 +317,7 @@ fn query(parameters: &Pairs, encode: bool) -> String {
     };
     let pairs = parameters.0.iter();
     let pairs: Vec<String> = pairs
+        .flat_map(|(name, values)| values.iter().map(move |value| (name, value)))
         .map(|(name, value)| format!("{}={}", text(name), text(value)))
         .collect();
     pairs.join("&")
@@ -268,9 +328,24 @@ fn last(list: &str) -> &str {
     list.rsplit(',').next().unwrap_or_default().trim()
 }
 
+/// Says what of an event cannot be read, in serde's words, which name a type and may quote a text.
+#[inline(never)]
+fn invalid(what: &str, error: &serde_json::Error) -> Failure {
+    let why: String = error.to_string().chars().take(200).collect();
+    Failure::new(Kind::InvalidEvent, format!("failed to read {what}: {why}"))
+}
+
 #[inline(never)]
 fn unknown(event: &Value) -> Failure {
     let found = match event {
+        Value::Object(fields)
+            if fields.contains_key("methodArn") || fields.contains_key("routeArn") =>
+        {
+            "an event of an authorizer".to_string()
+        }
+        Value::Object(_) if !event["requestContext"]["connectionId"].is_null() => {
+            "an event of a WebSocket API".to_string()
+        }
         Value::Object(fields) if fields.contains_key("action") => {
             "an event with an `action`, which goes to the function whose handler is `migrate`"
                 .to_string()
@@ -388,7 +463,7 @@ mod tests {
 
     #[test]
     fn a_path_with_an_invalid_escape_has_no_segments() {
-        for path in ["/%", "/%2", "/%zz", "/a/%ff", "/%F0%9F"] {
+        for path in ["/%", "/%2", "/%zz", "/a/%ff", "/%F0%9F", "/a/%00", "/a\0"] {
             let event = json!({
                 "version": "2.0", "rawPath": path, "requestContext": {"http": {"method": "GET"}},
             });
@@ -396,6 +471,173 @@ mod tests {
                 assert_eq!(request.segments(), None, "{path}");
             });
         }
+    }
+
+    fn refused(event: &str) -> Failure {
+        let invocation = Invocation {
+            event: event.as_bytes().to_vec(),
+            ..Default::default()
+        };
+        let request = Request::from_event(&invocation);
+        request
+            .and_then(|request| request.check_headers())
+            .expect_err("it is refused")
+    }
+
+    #[test]
+    fn an_event_with_a_key_twice_is_refused_with_the_key() {
+        let v2 = |more: &str, headers: &str, http: &str| {
+            format!(
+                r#"{{"version":"2.0","rawPath":"/a"{more},"headers":{{"host":"h"{headers}}},
+                "requestContext":{{"http":{{"method":"POST"{http}}}}}}}"#
+            )
+        };
+        let v1 = |fields: &str| {
+            format!(r#"{{"httpMethod":"GET","path":"/a","requestContext":{{}},{fields}}}"#)
+        };
+        for (event, key) in [
+            (v2(r#","rawPath":"/b""#, "", ""), "rawPath"),
+            (v2("", r#","host":"evil""#, ""), "host"),
+            (v2("", r#","\u0068ost":"evil""#, ""), "host"),
+            (v2("", "", r#","method":"GET""#), "method"),
+            (v1(r#""multiValueHeaders":{"x":["1"],"x":["2"]}"#), "x"),
+            (v1(r#""queryStringParameters":{"q":"1","q":"2"}"#), "q"),
+            (v1(r#""body":"a=1","body":"a=2""#), "body"),
+        ] {
+            let failure = refused(&event);
+            assert_eq!(failure.kind(), Kind::InvalidEvent, "{failure}");
+            let says = format!("the key `{key}` is there twice");
+            assert!(failure.to_string().contains(&says), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_a_number_a_boolean_or_null_hides_no_other() {
+        let event = json!({
+            "version": "2.0", "rawPath": "/", "requestContext": {"http": {"method": "POST"}},
+            "headers": {
+                "Content-Length": 13, "x-odd": [true, null, -1.5, "text"], "x-null": null,
+                "sec-fetch-site": "cross-site",
+            },
+        });
+        check(event, |request| {
+            request.check_headers().expect("they are readable");
+            assert_eq!(request.header("content-length"), Some("13"));
+            assert_eq!(request.headers.all("x-odd"), ["true", "-1.5", "text"]);
+            assert_eq!(request.header("x-null"), None);
+            assert!(crate::is_cross_site(&request));
+        });
+    }
+
+    #[test]
+    fn headers_that_cannot_be_read_are_refused_by_name_and_count_as_cross_site() {
+        for (headers, says) in [
+            (r#"{"host":"h","x-odd":{"a":1}}"#, "`x-odd`"),
+            (r#"{"x-odd":["a",["b"]]}"#, "`x-odd`"),
+            (r#"["host","h"]"#, "an object of strings"),
+            (r#""host: h""#, "an object of strings"),
+        ] {
+            let event = format!(
+                r#"{{"version":"2.0","rawPath":"/","headers":{headers},
+                "requestContext":{{"http":{{"method":"POST"}}}}}}"#
+            );
+            let failure = refused(&event);
+            assert_eq!(failure.kind(), Kind::InvalidEvent, "{failure}");
+            assert!(failure.to_string().contains(says), "{failure}");
+            let invocation = Invocation {
+                event: event.into_bytes(),
+                ..Default::default()
+            };
+            let request = Request::from_event(&invocation).expect("it is a request");
+            assert!(crate::is_cross_site(&request));
+        }
+    }
+
+    #[test]
+    fn a_header_and_a_parameter_may_stand_in_either_field() {
+        let event = json!({
+            "path": "/", "httpMethod": "GET", "requestContext": {},
+            "headers": {"Cookie": "session=1", "HOST": "other"},
+            "multiValueHeaders": {"host": ["h"]},
+            "queryStringParameters": {"q": "last", "Q": "upper"},
+            "multiValueQueryStringParameters": {"q": ["first", "last"]},
+        });
+        check(event, |request| {
+            assert_eq!(request.header("host"), Some("h"));
+            assert_eq!(request.cookie("session").as_deref(), Some("1"));
+            assert_eq!(request.query, "q=first&q=last&Q=upper");
+        });
+        let event = json!({
+            "path": "/", "httpMethod": "GET", "requestContext": {},
+            "headers": {"host": "h"}, "multiValueHeaders": {},
+        });
+        check(event, |request| {
+            assert_eq!(request.header("host"), Some("h"));
+        });
+    }
+
+    #[test]
+    fn an_authorizers_and_a_web_sockets_event_are_refused_by_name() {
+        let http = json!({"method": "GET"});
+        for (event, says) in [
+            (
+                json!({"type": "REQUEST", "methodArn": "arn", "httpMethod": "GET", "path": "/"}),
+                "an authorizer",
+            ),
+            (
+                json!({"version": "2.0", "type": "REQUEST", "routeArn": "arn", "rawPath": "/",
+                    "requestContext": {"http": http}}),
+                "an authorizer",
+            ),
+            (
+                json!({"httpMethod": "GET", "path": "/",
+                    "requestContext": {"eventType": "CONNECT", "connectionId": "c="}}),
+                "a WebSocket API",
+            ),
+        ] {
+            let failure = refused(&event.to_string());
+            assert_eq!(failure.kind(), Kind::UnknownEvent, "{failure}");
+            assert!(failure.to_string().contains(says), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_refused_in_serdes_words() {
+        let failure = refused(
+            r#"{"version":"2.0","rawPath":"/","isBase64Encoded":"false",
+            "requestContext":{"http":{"method":"GET"}}}"#,
+        );
+        assert_eq!(failure.kind(), Kind::InvalidEvent, "{failure}");
+        let says = "invalid type: string \"false\", expected a boolean at line 1";
+        assert!(failure.to_string().contains(says), "{failure}");
+    }
+
+    #[test]
+    fn a_load_balancer_takes_one_megabyte_and_the_others_six() {
+        let limit = |event: Value| {
+            let invocation = invocation(&event);
+            Request::from_event(&invocation)
+                .expect("it is a request")
+                .reply_limit()
+        };
+        let mut event = json!({"httpMethod": "GET", "path": "/", "requestContext": {}});
+        assert_eq!(limit(event.clone()), Reply::LIMIT);
+        event["requestContext"]["elb"] = json!({"targetGroupArn": "arn"});
+        assert_eq!(limit(event), 1024 * 1024);
+    }
+
+    #[test]
+    fn only_a_sender_that_passes_bytes_on_takes_gzip() {
+        let takes = |event: &str| {
+            let mut event: Value = serde_json::from_str(event).expect("it is JSON");
+            event["headers"]["accept-encoding"] = "gzip".into();
+            let invocation = invocation(&event);
+            crate::takes_gzip(&Request::from_event(&invocation).expect("it is a request"))
+        };
+        assert!(takes(include_str!(
+            "../../../tests/senders/function_url.json"
+        )));
+        assert!(!takes(include_str!("../../../tests/senders/rest_api.json")));
     }
 
     #[test]

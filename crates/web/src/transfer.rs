@@ -5,6 +5,7 @@
 
 mod gzip;
 
+use super::request::Shape;
 use super::{Request, Response};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -23,8 +24,12 @@ pub fn prepare(response: Response, request: &Request) -> Response {
     response
 }
 
-/// Returns `true` if the client accepts gzip.
+/// Returns `true` if the client accepts gzip, and the sender of the event passes bytes on: an API of
+/// format 1.0 sends base64 as text, unless its `binaryMediaTypes` are set.
 pub fn takes_gzip(request: &Request) -> bool {
+    if request.shape == Shape::V1 {
+        return false;
+    }
     let accepted = request.header("accept-encoding").unwrap_or_default();
     accepted.split(',').any(|coding| {
         let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
