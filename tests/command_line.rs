@@ -3,7 +3,10 @@
 
 use crate::support::{Database, MIGRATIONS, bootstrap, migrations, root, run};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Write, pipe};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
 fn command(database: &Database) -> Command {
@@ -109,5 +112,34 @@ fn make_user_adds_an_address_with_quotes_and_a_backslash_unchanged() {
         let row = database.client().query_one(query, &[&email]);
         let count: i64 = row.expect("the table is readable").get(0);
         assert_eq!(count, 1, "{email}");
+    }
+}
+
+#[test]
+fn an_argument_that_is_not_utf_8_is_refused() {
+    let database = Database::new();
+    let argument = OsStr::from_bytes(b"{\"action\":\"caf\xe9\"}");
+    let (code, out, err) = finish(command(&database).arg("migrate").arg(argument));
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("one of them is not UTF-8"), "{err}");
+}
+
+#[test]
+fn a_reply_that_cannot_be_written_is_said_and_has_an_exit_code_of_its_own() {
+    let database = Database::new();
+    let full = || {
+        File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("Linux has it")
+    };
+    for arguments in [&["--help"][..], &["migrate", r#"{"action":"status"}"#]] {
+        let (code, _, err) = finish(command(&database).args(arguments).stdout(full()));
+        assert_eq!(code, Some(3), "{err}");
+        assert!(err.contains("failed to write the "), "{err}");
+        let (reader, writer) = pipe().expect("the kernel has pipes");
+        drop(reader);
+        let (code, _, err) = finish(command(&database).args(arguments).stdout(writer));
+        assert_eq!(code, Some(3), "{err}");
     }
 }

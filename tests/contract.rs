@@ -91,6 +91,44 @@ fn missing_empty_and_invalid_headers_are_absent_for_the_handler() {
 }
 
 #[test]
+fn a_deadline_that_is_past_is_a_deadline() {
+    let mut api = api();
+    // A second after the beginning of 2026.
+    api.hand_only(
+        "a",
+        "Lambda-Runtime-Deadline-Ms: 1767225601000\r\n",
+        r#"{"do":"context"}"#,
+    );
+    let context = api.expect_answer("a", "response").json();
+    assert_eq!(context["remaining_ms"], 0, "{context}");
+}
+
+#[test]
+fn an_event_larger_than_lambda_sends_is_an_error_and_the_loop_goes_on() {
+    let mut api = api();
+    api.hand(
+        "a",
+        format!(r#"{{"do":"{}"}}"#, "x".repeat(10 * 1024 * 1024)),
+    );
+    let error = api.expect_answer("a", "error").json();
+    assert_eq!(error["errorType"], "Function.InvalidEvent", "{error}");
+    api.hand("b", ECHO);
+    api.expect_answer("b", "response");
+}
+
+#[test]
+fn an_answer_to_an_answer_may_have_no_length() {
+    let mut api = api();
+    api.hand("a", ECHO);
+    api.request();
+    // The connection stays open, so that the body never ends.
+    api.send("HTTP/1.1 202 Accepted\r\n\r\n");
+    let _open = api.split_off();
+    api.hand("b", ECHO);
+    api.expect_answer("b", "response");
+}
+
+#[test]
 fn the_first_of_repeated_headers_counts_and_invalid_utf_8_is_replaced() {
     let mut api = api();
     api.expect_next();

@@ -4,6 +4,7 @@
 use handler::{Application, Failure, Invocation, Kind, Reply, Variables};
 use serde_json::{Value, json};
 use std::env;
+use std::path::Path;
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
@@ -36,6 +37,14 @@ fn handle(_: &Nothing, invocation: &Invocation) -> Result<Reply, Failure> {
         Some("hang") => loop {
             thread::park_timeout(Duration::from_secs(60));
         },
+        Some("wait") => {
+            log::warn!("waiting");
+            let file = event["file"].as_str().unwrap_or_default().to_string();
+            while !Path::new(&file).exists() {
+                thread::park_timeout(Duration::from_millis(5));
+            }
+            Ok(event.into())
+        }
         Some("context") => Ok(context(invocation).into()),
         Some("trace") => Ok(json!({"trace": env::var("_X_AMZN_TRACE_ID").ok()}).into()),
         Some("reply") => {

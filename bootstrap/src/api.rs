@@ -10,7 +10,8 @@ mod report;
 use handler::{Failure, Invocation, Kind, Reply};
 use std::fmt;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
+use ureq::http::header::TRANSFER_ENCODING;
 use ureq::http::{HeaderName, HeaderValue, Response, StatusCode};
 use ureq::{Agent, Body};
 
@@ -37,6 +38,9 @@ const POST_TIMEOUT: Duration = Duration::from_secs(10);
 /// has no event.
 const NO_EVENT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The beginning of 2014, in which Lambda began: an earlier deadline is no point in time.
+const FIRST_DEADLINE_MS: u64 = 1_388_534_400_000;
+
 /// A client of this environment's Runtime API, over one connection.
 pub(crate) struct Api {
     agent: Agent,
@@ -51,12 +55,10 @@ pub(crate) struct Received<'api> {
     invocation_id: Option<HeaderValue>,
 }
 
-/// The reason why the process has to end.
+/// The reason why a call of the Runtime API failed for good: with one loop, the process has to end.
 #[derive(Debug)]
 pub(crate) struct Fatal {
     cause: String,
-    /// Whether a GET, which may be repeated, got no complete answer.
-    unanswered: bool,
 }
 
 impl Api {
@@ -93,10 +95,13 @@ impl Api {
                 .wait_for("/2018-06-01/runtime/invocation/next", &[])
                 .map_err(|cause| cause.context("failed to get the next invocation"))?;
             match response.status() {
-                StatusCode::OK => return self.receive(&response, event),
+                StatusCode::OK => match event {
+                    Some(event) => return self.receive(&response, event),
+                    None => self.refuse(&response)?,
+                },
                 StatusCode::NO_CONTENT => thread::sleep(NO_EVENT_PAUSE),
                 status => {
-                    let refusal = Fatal::new(refusal(status, &event));
+                    let refusal = Fatal::new(refusal(status, &event.unwrap_or_default()));
                     return Err(refusal.context("failed to get the next invocation"));
                 }
             }
@@ -114,7 +119,7 @@ impl Api {
             .map_err(|cause| cause.context(what))?;
         match response.status() {
             StatusCode::OK => Ok(()),
-            status => Err(Fatal::new(refusal(status, &body)).context(what)),
+            status => Err(Fatal::new(refusal(status, &body.unwrap_or_default())).context(what)),
         }
     }
 
@@ -159,6 +164,16 @@ impl Api {
         );
     }
 
+    /// Answers an event that is too large to be read with an error.
+    #[inline(never)]
+    fn refuse(&self, response: &Response<Body>) -> Result<(), Fatal> {
+        let received = self.receive(response, Vec::new())?;
+        let message = "failed to read the event: it is larger than Lambda sends";
+        let failure = Failure::new(Kind::InvalidEvent, message);
+        log::error!("{failure}");
+        received.fail(&failure)
+    }
+
     fn receive(&self, response: &Response<Body>, event: Vec<u8>) -> Result<Received<'_>, Fatal> {
         let Some(request_id) = header(response, &REQUEST_ID) else {
             let message = "failed to get the next invocation: it came without a request id";
@@ -167,9 +182,10 @@ impl Api {
         let deadline = response.headers().get(&DEADLINE_MS);
         let deadline = deadline
             .and_then(|millis| millis.to_str().ok()?.parse().ok())
-            .map(|millis| UNIX_EPOCH + Duration::from_millis(millis))
-            // Deadlines in the past are ignored: those of cargo-lambda are in 1970.
-            .filter(|deadline| *deadline > SystemTime::now());
+            // A deadline that is past is one all the same. Those of cargo-lambda, which sends the
+            // timeout in place of the deadline, are in 1970, and mean nothing.
+            .filter(|millis| *millis > FIRST_DEADLINE_MS)
+            .map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
         let invocation = Invocation {
             event,
             request_id,
@@ -188,13 +204,14 @@ impl Api {
         })
     }
 
-    /// Sends a GET that may wait for ever. If the kept connection turns out to be stale, sends the
+    /// Sends a GET that may wait for ever. Returns the response and its body, or no body when it has
+    /// more than the 10 MiB that ureq reads; Lambda sends 6. If the kept connection turns out to be stale, sends the
     /// GET once more, on a new connection: a GET that was not answered had no effect.
     fn wait_for(
         &self,
         path: &str,
         headers: &[(&HeaderName, HeaderValue)],
-    ) -> Result<(Response<Body>, Vec<u8>), Fatal> {
+    ) -> Result<(Response<Body>, Option<Vec<u8>>), Fatal> {
         let get = || -> Result<_, ureq::Error> {
             let mut request = self.agent.get(format!("{}{path}", self.base));
             for (name, value) in headers {
@@ -202,8 +219,11 @@ impl Api {
             }
             let mut response = request.call()?;
             // Only a body that is read to the end leaves a connection that can be used again.
-            let body = response.body_mut().read_to_vec()?;
-            Ok((response, body))
+            match response.body_mut().read_to_vec() {
+                Ok(body) => Ok((response, Some(body))),
+                Err(ureq::Error::BodyExceedsLimit(_)) => Ok((response, None)),
+                Err(error) => Err(error),
+            }
         };
         let answer = match get() {
             Err(ureq::Error::Io(stale)) => {
@@ -212,10 +232,7 @@ impl Api {
             }
             answer => answer,
         };
-        answer.map_err(|error| Fatal {
-            cause: error.to_string(),
-            unanswered: true,
-        })
+        answer.map_err(|error| Fatal::new(error.to_string()))
     }
 
     /// Sends a POST, and never repeats it: after a failure, whether the API has acted on the POST
@@ -239,7 +256,13 @@ impl Api {
                 request = request.header(*name, value);
             }
             let mut response = request.send(body)?;
-            let answer = response.body_mut().read_to_vec()?;
+            let ends = response.body().content_length().is_some()
+                || response.headers().contains_key(TRANSFER_ENCODING);
+            // A body without a length ends with the connection, which may be much later.
+            let answer = match ends {
+                true => response.body_mut().read_to_vec()?,
+                false => Vec::new(),
+            };
             Ok((response, answer))
         };
         post().map_err(|error| Fatal::new(error.to_string()))
@@ -255,7 +278,7 @@ impl Api {
         let error_type = failure.kind().text();
         let value = |text: &str| HeaderValue::from_str(text).expect("the report is ASCII");
         let mut headers = vec![(&ERROR_TYPE, value(error_type))];
-        headers.extend(report::cause(failure).map(|cause| (&ERROR_CAUSE, value(&cause))));
+        headers.push((&ERROR_CAUSE, value(&report::cause(failure))));
         headers.extend(invocation_id.map(|id| (&INVOCATION_ID, id)));
         self.answer(path, &headers, &report::body(failure))
     }
@@ -271,7 +294,8 @@ impl Api {
     /// Posts an answer. A refusal is only logged, because the next invocation can still be served.
     ///
     /// # Errors
-    /// The API is gone, or answers with "500, non-recoverable state".
+    /// The API is gone, or answers with "500, non-recoverable state". With several loops, the caller
+    /// goes on all the same.
     fn answer(
         &self,
         path: &str,
@@ -343,22 +367,15 @@ impl Received<'_> {
 }
 
 impl Fatal {
-    /// Returns whether asking again, on another connection, may succeed and does no harm.
-    pub(crate) fn is_retryable(&self) -> bool {
-        self.unanswered
-    }
-
     fn new(cause: impl Into<String>) -> Fatal {
         Fatal {
             cause: cause.into(),
-            unanswered: false,
         }
     }
 
     fn context(self, what: &str) -> Fatal {
         Fatal {
             cause: format!("{what}: {}", self.cause),
-            ..self
         }
     }
 }

@@ -5,22 +5,25 @@
 
 use crate::runtime;
 use handler::{Application, Failure, Handler, Invocation, Kind, Variables};
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 /// Handles the event in the arguments, or on standard input. The exit code is 0 when the handler
-/// succeeds, 1 when it fails or does not exist, and 2 when there are too many arguments.
+/// succeeds, 1 when it fails or does not exist, 2 when the arguments cannot be used, and 3 when the
+/// handler succeeded but its reply could not be written.
 pub(crate) fn run<A: Application>(
     handlers: &[(&str, Handler<A>)],
     variables: &Variables,
-    arguments: &[String],
+    arguments: &[OsString],
 ) -> ExitCode {
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let arguments: Option<Vec<&str>> = arguments.iter().map(|text| text.to_str()).collect();
+    let Some(arguments) = arguments else {
+        eprintln!("failed to read the arguments: one of them is not UTF-8");
+        return ExitCode::from(2);
+    };
     match arguments[..] {
-        [] | ["--help" | "-h" | "help"] => {
-            print!("{}", usage(handlers));
-            ExitCode::SUCCESS
-        }
+        [] | ["--help" | "-h" | "help"] => write("the usage", usage(handlers).as_bytes()),
         [name] => report(
             runtime::find(handlers, name)
                 .and_then(|handler| handle(handler, name, variables, read_event()?)),
@@ -54,7 +57,8 @@ Examples:
   bootstrap migrate '{{\"action\":\"migrate\"}}'
   bootstrap http < event.json
 
-The exit code is 0 when the handler succeeds and 1 when it fails. The settings are environment
+The exit code is 0 when the handler succeeds, 1 when it fails, 2 when the arguments cannot be used,
+and 3 when the handler succeeded but its reply could not be written. The settings are environment
 variables: docs/settings.md has the table. On Lambda, where AWS_LAMBDA_RUNTIME_API is set, bootstrap
 serves invocations instead.
 ",
@@ -94,18 +98,26 @@ fn read_event() -> Result<Vec<u8>, Failure> {
 }
 
 fn report(outcome: Result<Vec<u8>, Failure>) -> ExitCode {
-    let written = match outcome {
+    match outcome {
         Ok(mut reply) => {
             reply.push(b'\n');
-            io::stdout().write_all(&reply)
+            write("the reply", &reply)
         }
         Err(failure) => {
             eprintln!("{failure}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    match written {
+    }
+}
+
+/// Writes to standard output, which may be a closed pipe or a file on a full disk.
+fn write(what: &str, text: &[u8]) -> ExitCode {
+    let mut output = io::stdout();
+    match output.write_all(text).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_closed_pipe) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("failed to write {what}: {error}");
+            ExitCode::from(3)
+        }
     }
 }

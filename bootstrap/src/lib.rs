@@ -15,6 +15,7 @@ mod runtime;
 use dlmalloc::GlobalDlmalloc;
 use handler::{Application, Handler, Variables};
 use platform::Platform;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// dlmalloc in place of musl's allocator. musl's maps and returns single pages, and each of these
@@ -56,11 +57,11 @@ pub fn start<A: Application>(handlers: &[(&str, Handler<A>)]) -> ExitCode {
     panics::install_hook();
     let variables = Variables::of_process();
     let logged = logging::start(&variables);
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match (variables.get("AWS_LAMBDA_RUNTIME_API"), logged) {
         (Ok(Some(address)), logged) => {
-            let argument = arguments.first().map(String::as_str);
-            let platform = logged.and_then(|()| Platform::read(&variables, argument));
+            let argument = arguments.first().map(|argument| argument.to_string_lossy());
+            let platform = logged.and_then(|()| Platform::read(&variables, argument.as_deref()));
             runtime::run(address, platform, &variables, handlers)
         }
         (Ok(None), Ok(())) => command::run(handlers, &variables, &arguments),

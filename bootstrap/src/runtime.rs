@@ -5,20 +5,20 @@
 
 mod shutdown;
 
-use crate::api::{Api, Fatal};
+use crate::api::{Api, Fatal, Received};
 use crate::platform::{Platform, TRACE_ID};
 use crate::{logging, panics};
 use handler::{Application, Failure, Handler, Invocation, Kind, Reply, Variables};
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How often a loop on Lambda Managed Instances asks again when the Runtime API is gone, as AWS's
-/// own runtimes do there.
+/// How often one of several loops asks again, when it gets no invocation, before it counts as lost.
 const ATTEMPTS: u32 = 5;
 
-/// The pause before the loop asks again for the first time; doubles with each further time.
+/// The pause before such a loop asks again for the first time; doubles with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The reason why the process ends.
@@ -102,7 +102,7 @@ pub(crate) fn dispatch<A>(
 }
 
 /// Runs one loop on this thread; or, with several invocations at once or with `GRACEFUL_SHUTDOWN`,
-/// runs each loop on a thread of its own, and returns the first reason to end the process.
+/// runs each loop on a thread of its own, and returns the reason to end the process.
 fn serve_all<A: Application>(
     address: &str,
     platform: &Platform,
@@ -113,10 +113,11 @@ fn serve_all<A: Application>(
     let worker = Arc::new(Worker {
         handler,
         app,
-        shared: platform.concurrency > 1,
+        loops: platform.concurrency,
+        lost: AtomicUsize::new(0),
         busy: RwLock::new(()),
     });
-    if !worker.shared && !platform.graceful_shutdown {
+    if worker.loops == 1 && !platform.graceful_shutdown {
         let restored = restore(address, platform, api, &worker.app);
         return End::Lost(restored.map_or_else(|fatal| fatal, |api| worker.serve(&api)));
     }
@@ -130,11 +131,11 @@ fn serve_all<A: Application>(
     }
     for _ in 0..platform.concurrency {
         let (worker, ended) = (Arc::clone(&worker), ended.clone());
-        let address = address.to_string();
+        let api = Api::new(address);
         thread::spawn(move || {
-            let fatal = match worker.shared {
-                true => worker.serve_with_retries(&address),
-                false => worker.serve(&Api::new(&address)),
+            let fatal = match worker.loops {
+                1 => worker.serve(&api),
+                _ => worker.serve_beside_others(&api),
             };
             ended.send(End::Lost(fatal))
         });
@@ -170,33 +171,72 @@ fn restore(
 struct Worker<A> {
     handler: Handler<A>,
     app: A,
-    /// Whether several invocations are handled at once.
-    shared: bool,
+    /// How many loops there are: the number of invocations that are handled at once.
+    loops: usize,
+    /// How many of several loops have got no invocation for a while.
+    lost: AtomicUsize,
     /// Read-locked while an invocation is handled; `finish` takes the write lock.
     busy: RwLock<()>,
 }
 
 impl<A: Application> Worker<A> {
+    /// Serves as the only loop: whatever fails on the way to the Runtime API ends the process.
     fn serve(&self, api: &Api) -> Fatal {
         loop {
-            let received = match api.next() {
-                Ok(received) => received,
-                Err(fatal) => return fatal,
-            };
-            let _busy = self.busy.read().unwrap_or_else(PoisonError::into_inner);
-            logging::begin(received.invocation());
-            let answered = match self.handle(received.invocation()) {
-                Ok(reply) => received.succeed(&reply),
-                Err(failure) => {
-                    log::error!("{failure}");
-                    received.fail(&failure)
-                }
-            };
+            let answered = api.next().and_then(|received| self.answer(received));
             if let Err(fatal) = answered {
                 return fatal;
             }
-            logging::end();
         }
+    }
+
+    /// Serves beside other loops, whose invocations the end of the process would cut off. An answer
+    /// that cannot be posted is only logged, and a refused or lost `/next` is asked again, for as
+    /// long as another loop is served. When all loops are lost, no invocation is under way: returns
+    /// the reason to end the process.
+    fn serve_beside_others(&self, api: &Api) -> Fatal {
+        let mut attempt = 0;
+        loop {
+            match api.next() {
+                Ok(received) => {
+                    if attempt == ATTEMPTS {
+                        self.lost.fetch_sub(1, Ordering::SeqCst);
+                    }
+                    attempt = 0;
+                    if let Err(fatal) = self.answer(received) {
+                        log::error!("{fatal}");
+                    }
+                    logging::end();
+                }
+                Err(fatal) => {
+                    let pause = FIRST_PAUSE * 2u32.pow(attempt);
+                    if attempt < ATTEMPTS {
+                        attempt += 1;
+                        let lost = attempt == ATTEMPTS;
+                        if lost && self.lost.fetch_add(1, Ordering::SeqCst) + 1 == self.loops {
+                            return fatal;
+                        }
+                    }
+                    log::warn!("{fatal}; asking again in {pause:?}");
+                    thread::sleep(pause);
+                }
+            }
+        }
+    }
+
+    /// Handles an invocation and posts the answer.
+    fn answer(&self, received: Received) -> Result<(), Fatal> {
+        let _busy = self.busy.read().unwrap_or_else(PoisonError::into_inner);
+        logging::begin(received.invocation());
+        match self.handle(received.invocation()) {
+            Ok(reply) => received.succeed(&reply)?,
+            Err(failure) => {
+                log::error!("{failure}");
+                received.fail(&failure)?;
+            }
+        }
+        logging::end();
+        Ok(())
     }
 
     /// Runs the handler. Where the process handles one invocation at a time, the trace id is in the
@@ -204,36 +244,17 @@ impl<A: Application> Worker<A> {
     /// requires.
     fn handle(&self, invocation: &Invocation) -> Result<Reply, Failure> {
         let dispatch = || dispatch(self.handler, &self.app, invocation);
-        match self.shared {
-            true => dispatch(),
-            false => temp_env::with_var(TRACE_ID, invocation.trace_id.as_ref(), dispatch),
+        match self.loops {
+            1 => temp_env::with_var(TRACE_ID, invocation.trace_id.as_ref(), dispatch),
+            _ => dispatch(),
         }
     }
 
-    /// Serves over a connection of its own. When the Runtime API is lost, asks again for a while,
-    /// because the end of the process would cut off the invocations of the other loops.
-    fn serve_with_retries(&self, address: &str) -> Fatal {
-        let mut attempt = 0;
-        loop {
-            let asked = Instant::now();
-            let fatal = self.serve(&Api::new(address));
-            // The last attempt lasted longer than all pauses together, so the count begins anew.
-            if asked.elapsed() > FIRST_PAUSE * 2u32.pow(ATTEMPTS) {
-                attempt = 0;
-            }
-            if !fatal.is_retryable() || attempt == ATTEMPTS {
-                return fatal;
-            }
-            let pause = FIRST_PAUSE * 2u32.pow(attempt);
-            log::warn!("{fatal}; asking again in {pause:?}");
-            thread::sleep(pause);
-            attempt += 1;
-        }
-    }
-
-    /// Waits until no invocation is being handled, and closes the application's connections.
-    fn finish(&self) {
-        let _idle = self.busy.write().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until no invocation is being handled, and closes the application's connections. No loop
+    /// begins another invocation while the caller keeps what this returns.
+    fn finish(&self) -> RwLockWriteGuard<'_, ()> {
+        let idle = self.busy.write().unwrap_or_else(PoisonError::into_inner);
         self.app.disconnect();
+        idle
     }
 }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// but ureq sends no head larger than its output buffer, which the other headers need as well.
 const CAUSE_LIMIT: usize = 4 * 1024;
 
+/// The number of exceptions that fit into a cause in any case, when their messages are cropped.
+const MOST_EXCEPTIONS: usize = 16;
+
 /// Returns the error's JSON, as the invoker gets it.
 pub(super) fn body(failure: &Failure) -> Vec<u8> {
     let body = json!({
@@ -20,15 +23,33 @@ pub(super) fn body(failure: &Failure) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// Returns the X-Ray cause, one line of ASCII JSON, or `None` when it is too long.
-pub(super) fn cause(failure: &Failure) -> Option<String> {
+/// Returns the X-Ray cause, one line of ASCII JSON. The messages are cropped until the cause fits.
+pub(super) fn cause(failure: &Failure) -> String {
     let mut messages = failure.causes();
     messages.insert(0, failure.to_string());
-    let exception =
-        |message| json!({"type": failure.kind().text(), "message": message, "stack": []});
-    let exceptions: Vec<Value> = messages.iter().map(exception).collect();
-    let cause = ascii(&json!({"working_directory": "", "exceptions": exceptions, "paths": []}));
-    Some(cause).filter(|cause| cause.len() <= CAUSE_LIMIT)
+    messages.truncate(MOST_EXCEPTIONS);
+    let mut letters = CAUSE_LIMIT;
+    loop {
+        let exceptions: Vec<Value> = { messages.iter() }
+            .map(|message| {
+                let message = crop(message, letters);
+                json!({"type": failure.kind().text(), "message": message, "stack": []})
+            })
+            .collect();
+        let cause = ascii(&json!({"working_directory": "", "exceptions": exceptions, "paths": []}));
+        if cause.len() <= CAUSE_LIMIT {
+            return cause;
+        }
+        letters /= 2;
+    }
+}
+
+fn crop(message: &str, letters: usize) -> String {
+    let cropped: String = message.chars().take(letters).collect();
+    match cropped.len() < message.len() {
+        true => cropped + "…",
+        false => cropped,
+    }
 }
 
 /// Writes JSON in printable ASCII, which a header's value has to be, with all else escaped.
@@ -52,7 +73,7 @@ mod tests {
     fn the_cause_is_ascii_json_in_one_line() {
         let failure =
             Failure::new(Kind::Own("Function.Example"), "line\nü 🦀").with_source("why\u{7f}");
-        let text = cause(&failure).expect("it is short");
+        let text = cause(&failure);
         assert!(
             text.bytes().all(|byte| (b' '..0x7f).contains(&byte)),
             "{text}"
@@ -64,14 +85,26 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_is_too_long_is_left_out() {
-        let cause_of = |letters| {
-            cause(&Failure::new(
-                Kind::Own("Function.Example"),
-                "x".repeat(letters),
-            ))
-        };
-        assert!(cause_of(3000).is_some());
-        assert!(cause_of(CAUSE_LIMIT).is_none());
+    fn a_cause_that_is_too_long_is_cropped_until_it_fits() {
+        for (text, letters) in [("x", 3000), ("x", 5000), ("制", 1_000_000), ("\"", 70_000)] {
+            let kind = Kind::Own("Function.Example");
+            let failure = Failure::new(kind, "failed").with_source(text.repeat(letters));
+            let cause = cause(&failure);
+            assert!(cause.len() <= CAUSE_LIMIT, "{} bytes", cause.len());
+            let cause: Value = serde_json::from_str(&cause).expect("it is JSON");
+            let message = cause["exceptions"][0]["message"].as_str();
+            let begins = format!("failed: {}", text.repeat(100));
+            assert!(message.is_some_and(|message| message.starts_with(&begins)));
+        }
+        let short = Failure::new(Kind::Own("Function.Example"), "short");
+        assert!(cause(&short).contains("\"short\""));
+    }
+
+    #[test]
+    fn any_number_of_causes_fits() {
+        let source = (0..1000).fold(Failure::new(Kind::Panic, "0"), |failure, number| {
+            Failure::new(Kind::Panic, number.to_string()).with_source(failure)
+        });
+        assert!(cause(&source).len() <= CAUSE_LIMIT);
     }
 }

@@ -28,8 +28,13 @@ pub(super) fn watch<A: Application>(
         Ok(mut signals) => {
             thread::spawn(move || {
                 if signals.forever().next().is_some() {
-                    worker.finish();
+                    // Kept until the end of the process, so that no loop begins an invocation
+                    // that the end would cut off.
+                    let _idle = worker.finish();
                     let _ = ended.send(End::Terminated);
+                    loop {
+                        thread::park();
+                    }
                 }
             });
         }
