@@ -149,7 +149,7 @@ fn no_token_and_no_address_is_in_the_log_of_any_answer() {
         }
     }
     let every: Vec<u64> = statuses.into_iter().collect();
-    assert_eq!(every, [200, 303, 400, 403, 405, 503]);
+    assert_eq!(every, [200, 303, 400, 401, 403, 405, 503]);
     api.expect_next();
     let log = api.log();
     assert!(log.contains("refused POST /sign-in/"), "{log}");
