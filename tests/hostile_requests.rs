@@ -1,9 +1,11 @@
 //! Requests that mean harm: what is refused by name, what a log never has, and how much memory it
 //! costs to be asked nonsense for a long time.
 
-use crate::support::{Database, Local, RuntimeApi, SECRET, USUAL, bootstrap, resident_kb};
+use crate::support::{Database, Local, RuntimeApi, SECRET, USUAL, bootstrap, resident_kb, root};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 const FUNCTION_URL: &str = include_str!("senders/function_url.json");
 const REST_API: &str = include_str!("senders/rest_api.json");
@@ -336,4 +338,42 @@ fn no_mutated_cookie_is_a_session() {
     println!("{COOKIES} mutated cookies, {taken} taken");
     assert_eq!(taken, 0);
     assert_eq!(admin.get("/tables").status, 200, "the true one still is");
+}
+
+#[test]
+fn a_requests_path_and_query_are_logged_in_their_loggable_form_only() {
+    let mut statements = 0;
+    for dir in ["crates/admin/src", "crates/web/src", "app/src"] {
+        for file in sources(&root().join(dir)) {
+            let source = fs::read_to_string(&file).expect("it is readable");
+            for statement in source.split("log::").skip(1) {
+                let is_macro = statement
+                    .split('(')
+                    .next()
+                    .is_some_and(|name| name.ends_with('!'));
+                if !is_macro {
+                    continue;
+                }
+                statements += 1;
+                let statement = statement.split(");").next().unwrap_or_default();
+                for raw in [".path", ".query", ".segments"] {
+                    assert!(!statement.contains(raw), "{}: {statement}", file.display());
+                }
+            }
+        }
+    }
+    assert!(statements > 5, "only {statements} statements log anything");
+}
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in dir.read_dir().expect("the checkout has it") {
+        let path = entry.expect("it is readable").path();
+        match path.is_dir() {
+            true => found.extend(sources(&path)),
+            false if path.extension().is_some_and(|kind| kind == "rs") => found.push(path),
+            false => {}
+        }
+    }
+    found
 }
