@@ -13,7 +13,8 @@ pub struct Invocation {
     pub event: Vec<u8>,
     /// The id of the invocation in the logs. A retry has the same id.
     pub request_id: String,
-    /// The time at which the platform ends the process. `None` outside Lambda.
+    /// The time at which the platform ends the process; it may be past. `None` outside Lambda, and
+    /// under cargo-lambda, whose deadlines are in 1970: the runtime takes none before 2014 for one.
     pub deadline: Option<SystemTime>,
     /// The ARN that was invoked, with the version or the alias if one was named.
     pub function_arn: Option<String>,

@@ -93,9 +93,8 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Reads the headers and the list of cookies, which are otherwise read when one is asked for.
-    /// Who decides by a header calls this first: without it, a header of an event whose headers
-    /// cannot be read is absent, and the site's guards refuse the request.
+    /// Reads the headers, which are otherwise read when one is asked for. Where they cannot be read,
+    /// each header is absent, and the request counts as another site's; this says why.
     ///
     /// # Errors
     /// `Function.InvalidEvent`, with the name of the header that is there twice or has neither a
