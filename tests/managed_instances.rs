@@ -96,13 +96,13 @@ fn after_sigterm_no_loop_begins_an_event_that_the_end_cuts_off() {
     let dir = TempDir::new().expect("there is room");
     let file = dir.path().join("go");
     let variables = [
-        ("AWS_LAMBDA_MAX_CONCURRENCY", "2"),
+        ("AWS_LAMBDA_MAX_CONCURRENCY", "16"),
         ("GRACEFUL_SHUTDOWN", "true"),
     ];
     let mut api = RuntimeApi::with(&test_handler(), "test_handler", &variables);
     api.request();
     api.send("HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: x\r\nContent-Length: 2\r\n\r\n{}");
-    let calls: Vec<RuntimeApi> = (0..3).map(|_| api.take_connection()).collect();
+    let calls: Vec<RuntimeApi> = (0..17).map(|_| api.take_connection()).collect();
     // One is the extension's, which waits for ever.
     let (mut loops, mut extension) = (Vec::new(), Vec::new());
     for mut call in calls {
@@ -111,23 +111,24 @@ fn after_sigterm_no_loop_begins_an_event_that_the_end_cuts_off() {
             false => extension.push(call),
         }
     }
-    let (mut late, mut busy) = (
-        loops.pop().expect("the second"),
-        loops.pop().expect("the first"),
-    );
+    let mut busy = loops.pop().expect("there are sixteen");
     let wait = json!({"do": "wait", "file": file});
     busy.hand_over("busy", USUAL, wait.to_string());
     wait_for("the handler to begin", || {
         api.log().contains("waiting").then_some(())
     });
     api.program().signal("TERM");
-    late.hand_over("late", USUAL, r#"{"do":"log"}"#);
+    for late in &mut loops {
+        late.hand_over("late", USUAL, r#"{"do":"log"}"#);
+    }
     fs::write(&file, "").expect("it is ours");
     busy.expect_answer("busy", "response");
-    let begun_and_answered = late.is_asked();
     let (status, log) = api.end();
     assert!(status.success(), "{log}");
-    let begun = log.contains("RequestId: late ");
-    assert!(!begun || begun_and_answered, "{log}");
+    let begun = log.matches("RequestId: late two").count();
+    let answered = loops
+        .iter_mut()
+        .filter_map(|late| late.is_asked().then_some(()));
+    assert_eq!(begun, answered.count(), "{log}");
     drop(extension);
 }

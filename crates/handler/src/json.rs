@@ -80,8 +80,14 @@ impl<'de> Visitor<'de> for UniqueVisitor {
 
 /// Says that an object has a key twice.
 fn repeated(key: &str) -> String {
-    let shown: String = key.chars().take(KEY_LIMIT).collect();
-    format!("the key `{}` is there twice", shown.escape_debug())
+    let mut shown = String::new();
+    for letter in key.chars().take(KEY_LIMIT) {
+        match letter.is_control() {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    format!("the key `{shown}` is there twice")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Treats null as absent. Refuses an object that is read and has a key twice, because serde's derive
 //! does so for its fields, and `Pairs` for all. Knows JSON; `request` knows what the fields mean.
 
+use super::Shown;
 use serde::Deserialize;
 use serde::de::{
     DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
@@ -83,6 +84,9 @@ pub(crate) struct Identity<'a> {
 #[derive(Default)]
 pub(crate) struct Text<'a>(pub Cow<'a, str>);
 
+/// The most names that are read: each is compared with all, and no request has as many.
+const MAX_NAMES: usize = 2000;
+
 /// Names in their order, each with its values, of which there may be none.
 #[derive(Debug, Default)]
 pub(crate) struct Pairs<'a>(pub Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>);
@@ -153,10 +157,12 @@ impl<'a> Pairs<'a> {
 
     /// Returns a name that is there twice.
     fn repeated(&self) -> Option<&str> {
-        let mut names: Vec<&str> = self.0.iter().map(|(name, _)| name.as_ref()).collect();
-        names.sort_unstable();
-        let mut twice = names.windows(2).filter(|pair| pair[0] == pair[1]);
-        twice.next().map(|pair| pair[0])
+        let mut names = self.0.iter().enumerate();
+        let (_, (name, _)) = names.find(|(at, (name, _))| {
+            let mut before = self.0[..*at].iter();
+            before.any(|(known, _)| known == name)
+        })?;
+        Some(name)
     }
 }
 
@@ -251,7 +257,8 @@ impl<'de> Visitor<'de> for ValuesVisitor<'_, 'de> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.visit_str(&value.to_string())
+        // Not by `f64`'s own `Display`, whose tables would be linked for this alone.
+        self.visit_str(&serde_json::Value::from(value).to_string())
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<(), S::Error> {
@@ -294,6 +301,9 @@ impl<'de> Visitor<'de> for PairsVisitor {
                 M::Error::custom(format!("the value of `{}`: {error}", shown(&name)))
             })?;
             pairs.0.push((name, values));
+            if pairs.0.len() > MAX_NAMES {
+                return Err(M::Error::custom("there are more than 2000 names"));
+            }
         }
         match pairs.repeated() {
             Some(name) => {
@@ -307,6 +317,5 @@ impl<'de> Visitor<'de> for PairsVisitor {
 
 /// Returns the first characters of a name, for an error.
 fn shown(name: &str) -> String {
-    let first: String = name.chars().take(40).collect();
-    first.escape_debug().to_string()
+    Shown(name, 40).to_string()
 }
