@@ -30,6 +30,7 @@ mod lexer;
 mod load;
 mod managed_instances;
 mod migrate;
+mod outages;
 mod own_pages;
 mod private_postgres;
 mod records;

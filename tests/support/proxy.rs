@@ -20,9 +20,16 @@ pub(crate) enum Fault {
     TellAt(usize, Sender<()>),
     /// Forwards everything, and sends `()` after every piece.
     TellAll(Sender<()>),
+    /// Forwards a number of pieces, and then nothing on any connection; leaves them open.
+    SilentAfter(Arc<AtomicUsize>),
+    /// Forwards a number of pieces, then cuts one connection, and forwards everything again.
+    CutOnceAfter(Arc<AtomicUsize>),
     /// Forwards nothing on the open connections once the flag is set, and leaves them open.
     Mute(Arc<AtomicBool>),
 }
+
+/// The number of pieces after which there is no fault.
+pub(crate) const NO_FAULT: usize = usize::MAX;
 
 /// Starts a proxy to a port of this machine; returns the port of the proxy.
 pub(crate) fn start(server: u16, fault: Fault) -> u16 {
@@ -84,6 +91,12 @@ fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, made_later: bo
                 let _ = to.write_all(sent);
                 let _ = told.send(());
             }
+            Fault::SilentAfter(left) if !may_pass(left) => {}
+            Fault::CutOnceAfter(left) if !may_pass(left) => {
+                left.store(NO_FAULT, Ordering::Relaxed);
+                let _ = from.shutdown(Shutdown::Both);
+                break;
+            }
             Fault::Mute(mute) if !made_later && mute.load(Ordering::Relaxed) => {}
             Fault::CutAfter(words) if holds(sent, words) => {
                 let _ = from.shutdown(Shutdown::Both);
@@ -95,6 +108,15 @@ fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, made_later: bo
         }
     }
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// Counts a piece; returns whether it may pass.
+fn may_pass(left: &AtomicUsize) -> bool {
+    let counted = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| match left {
+        NO_FAULT => Some(NO_FAULT),
+        left => left.checked_sub(1),
+    });
+    counted.is_ok()
 }
 
 /// Forwards all bytes, and then the end of the stream.

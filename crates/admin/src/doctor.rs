@@ -13,11 +13,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// the first; one-time links expire, and rows are dated, by the second.
 const CLOCKS_APART: f64 = 5.0;
 
-/// The version, the clock, the version of TLS, and whether the server is on this machine.
+/// The version, the clock, the version of TLS, whether the server is on this machine, whether it is
+/// a standby, and whether transactions are read-only.
 const SERVER: &str = "
     SELECT current_setting('server_version'), extract(epoch FROM clock_timestamp()),
            (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),
-           coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true)";
+           coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true),
+           pg_is_in_recovery(), current_setting('transaction_read_only')";
 
 /// Checks the settings, the database and the migrations. Returns
 /// `{"ok","version","architecture","environment","checks":[{"check","ok","found","fix"}…]}`, with
@@ -101,7 +103,20 @@ fn server(connection: &mut Connection) -> Result<Vec<Value>, postgres::Error> {
         (None, _) => bad("TLS", "none", "remove sslmode from DATABASE_URL"),
     };
     let postgres = good("Postgres", text(0).unwrap_or("unknown"));
-    Ok(vec![postgres, tls, clock])
+    let writes = match (text(4), text(5)) {
+        (Some("t"), _) => bad(
+            "writes",
+            "none: the server is a standby",
+            "name the primary",
+        ),
+        (_, Some("on")) => bad(
+            "writes",
+            "none: transactions are read-only",
+            "see default_transaction_read_only of the server, the database and the role",
+        ),
+        _ => good("writes", "allowed"),
+    };
+    Ok(vec![postgres, tls, clock, writes])
 }
 
 fn migrations(shared: &Shared, connection: &mut Connection) -> Value {

@@ -191,39 +191,91 @@ fn failed(
     request: &Request,
     failure: &Failure,
 ) -> Response {
-    log::error!(
+    let level = match failure.kind() {
+        Kind::Locked | Kind::WrongValue => log::Level::Warn,
+        _ => log::Level::Error,
+    };
+    log::log!(
+        level,
         "failed to answer {}: {failure}",
         access_log::loggable(request)
     );
-    // The cached catalog may be out of date, and that may be the cause.
-    shared.catalog.forget();
+    if failure.kind() == Kind::QueryFailed {
+        // The cached catalog may be out of date, and that may be the cause.
+        shared.catalog.forget();
+    }
     let detail = match shared.app_env.is_local() {
         true => failure.to_string(),
         false => format!("Request {}", invocation.request_id),
     };
-    let (title, text) = match failure.kind() {
-        Kind::DatabaseUnavailable => (
+    let changes_nothing = matches!(request.method.as_ref(), "GET" | "HEAD");
+    let (status, title, text) = match failure.kind() {
+        Kind::DatabaseUnavailable if changes_nothing => (
+            503,
             "The database does not answer",
             "It may be waking up. This page asks again by itself in five seconds.",
         ),
+        Kind::ConnectionLost if changes_nothing => (
+            503,
+            "The database does not answer",
+            "Its connection was lost. This page asks again by itself in five seconds.",
+        ),
+        Kind::DatabaseUnavailable | Kind::ConnectionLost => (
+            503,
+            "The database does not answer",
+            "Try again in a moment.",
+        ),
+        Kind::CommitInDoubt => (
+            503,
+            "It is not known whether this was saved",
+            "The connection to the database was lost before it said so. Look before you try again.",
+        ),
         Kind::OutOfTime => (
+            503,
             "The database took too long",
             "The query was stopped before its time was over.",
         ),
+        Kind::DatabaseReadOnly => (
+            503,
+            "The database is read-only now",
+            "It shows its rows, and takes no changes.",
+        ),
+        Kind::DatabaseFull => (
+            503,
+            "The database is full",
+            "Its disk has no room left for what was asked.",
+        ),
+        Kind::Locked => (
+            409,
+            "Somebody else is changing this",
+            "A migration or another user is at it. Try again in a moment.",
+        ),
+        Kind::WrongValue => (
+            422,
+            "A value cannot be used",
+            "It holds the character U+0000, or \\u0000 in JSON, which Postgres cannot read.",
+        ),
         Kind::MigrationsPending => (
+            503,
             "Migrations are pending",
             "This page needs tables that the database does not have. Run the migrations first.",
         ),
-        _ => {
-            let text = "The error is in the log.";
-            return notice(request, 500, "Something went wrong", text, &detail);
-        }
+        _ => (500, "Something went wrong", "The error is in the log."),
     };
-    let response = notice(request, 503, title, text, &detail).with("retry-after", "5");
-    match failure.kind() {
+    // Before its COMMIT is sent, no transaction is saved.
+    let text = match failure.kind() {
+        Kind::CommitInDoubt => text.to_string(),
+        _ if status == 500 || changes_nothing => text.to_string(),
+        _ => format!("{text} Nothing was saved."),
+    };
+    let response = notice(request, status, title, &text, &detail);
+    match (status, failure.kind()) {
+        (500 | 422, _) | (_, Kind::CommitInDoubt) => response,
         // Only a GET: what a POST asks for must not be done twice.
-        Kind::DatabaseUnavailable if request.method == "GET" => response.with("refresh", "5"),
-        _ => response,
+        (_, Kind::DatabaseUnavailable | Kind::ConnectionLost) if changes_nothing => {
+            response.with("retry-after", "5").with("refresh", "5")
+        }
+        _ => response.with("retry-after", "5"),
     }
 }
 

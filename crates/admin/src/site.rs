@@ -7,10 +7,11 @@ use crate::error_pages::{self, Rejection};
 use crate::request::PublicRequest;
 use crate::route::{self, Methods, Route};
 use crate::shared::Shared;
-use crate::{access_log, auth, doctor, pages, user_action};
+use crate::{PageError, access_log, auth, doctor, pages, user_action};
 use database::Database;
-use handler::{Failure, Invocation, Reply, Variables};
+use handler::{Failure, Invocation, Kind, Reply, Variables};
 use migrate::{Fields, FurtherAction};
+use std::borrow::Cow;
 use web::{Request, Response, is_cross_site};
 
 /// The admin tool, with a program's own pages.
@@ -129,13 +130,33 @@ impl Site {
         is_cross_site(request).then_some(Rejection::CrossSite)
     }
 
+    /// Answers a request; one that changes nothing once more, if the connection to the database was
+    /// lost meanwhile.
     fn answer(&self, invocation: &Invocation, http: &Request) -> Response {
         let Some(path) = http.segments() else {
             return error_pages::malformed_path(http);
         };
-        let found = route::find([pages::BROWSING, pages::MANAGING, self.routes], &path);
+        let mut response = self.try_answer(invocation, http, &path);
+        if matches!(http.method.as_ref(), "GET" | "HEAD")
+            && let Err(PageError::Failed(failure)) = &response
+            && failure.kind() == Kind::ConnectionLost
+        {
+            log::warn!("answering once more: {failure}");
+            response = self.try_answer(invocation, http, &path);
+        }
+        response
+            .unwrap_or_else(|error| error_pages::for_error(&self.shared, invocation, http, error))
+    }
+
+    fn try_answer(
+        &self,
+        invocation: &Invocation,
+        http: &Request,
+        path: &[Cow<str>],
+    ) -> Result<Response, PageError> {
+        let found = route::find([pages::BROWSING, pages::MANAGING, self.routes], path);
         let navigation = [pages::BROWSING, self.routes, pages::MANAGING];
-        let response = match found {
+        match found {
             Some((
                 Route {
                     methods: methods @ Methods::Public { get, post },
@@ -154,9 +175,7 @@ impl Site {
             // Also without a route: without a session, all paths that are not public are answered
             // alike, so that the answer does not tell which pages exist.
             found => auth::answer(&self.shared, navigation, invocation, http, found),
-        };
-        response
-            .unwrap_or_else(|error| error_pages::for_error(&self.shared, invocation, http, error))
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn user(
     let mut transaction = connection.transaction(invocation, Access::ReadWrite)?;
     let (user, created) = add_or_change(&mut transaction, &email, role)?;
     let link = link::make(&mut transaction, &user).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
+    transaction.commit()?;
     let mut answer = json!({
         "email": user.email,
         "role": user.role.name(),

@@ -4,14 +4,14 @@
 //! late, and without its SQLSTATE. Therefore a failed attempt is an item of the pool too, which
 //! holds the error: the pool hands it out at once, and drops it when it is returned.
 
+use super::limit::{Limit, Tls};
 use super::pooler;
+use postgres::config::{Host, SslMode, SslNegotiation};
 use postgres::{Client, Config};
 use r2d2::ManageConnection;
-use r2d2_postgres::PostgresConnectionManager;
 use std::fmt;
 use std::thread;
 use std::time::{Duration, SystemTime};
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The idle time after which a connection is checked: while the process was frozen, the server, a
 /// pooler or a router may have closed it. A check costs a round trip, so there is none between the
@@ -21,20 +21,24 @@ const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// The time in which a connection has to answer a check.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 
+/// The time in which a server that was reached has to accept a connection. The pool's caller waits
+/// no longer than it may; this ends the thread that waits for the server.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
 /// Connects with a fixed configuration.
 pub(crate) struct Connector {
-    manager: Manager,
+    config: Config,
     /// Connects without the options in the startup packet, for a pooler that refuses them.
-    without_options: Option<Manager>,
-    tls: MakeRustlsConnect,
+    without_options: Option<Config>,
+    tls: Tls,
 }
-
-type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 
 /// An attempt to connect: the item of the pool.
 pub(crate) struct Attempt {
     /// The connection, or the error; `None` after a check found the connection dead.
     pub outcome: Option<Result<Client, postgres::Error>>,
+    /// How long the connection may wait for Postgres.
+    pub limit: Limit,
     /// By the wall clock: a frozen machine's monotonic clock may stand still.
     last_used: SystemTime,
 }
@@ -47,32 +51,50 @@ impl Connector {
     /// Creates a connector, and connects to nothing. `without_options` is the configuration for a
     /// pooler that refuses the options of `config`.
     pub(crate) fn new(
-        config: Config,
-        without_options: Option<Config>,
-        tls: MakeRustlsConnect,
+        mut config: Config,
+        mut without_options: Option<Config>,
+        mut tls: Tls,
     ) -> Connector {
-        let manager = |config| PostgresConnectionManager::new(config, tls.clone());
+        // The driver hands a stream to us only where it asks for TLS. Where there is none, it does
+        // so if it is told to begin with TLS at once, which then does nothing.
+        let is_tcp = |host: &Host| matches!(host, Host::Tcp(_));
+        if config.get_ssl_mode() == SslMode::Disable && config.get_hosts().iter().all(is_tcp) {
+            tls.rustls = None;
+            for config in [&mut config].into_iter().chain(&mut without_options) {
+                config.ssl_mode(SslMode::Require);
+                config.ssl_negotiation(SslNegotiation::Direct);
+            }
+        }
         Connector {
-            manager: manager(config),
-            without_options: without_options.map(manager),
+            config,
+            without_options,
             tls,
         }
     }
 
-    /// Connects.
+    /// Connects. Also returns how long the connection may wait: until it is said, for ever.
     ///
     /// # Errors
     /// The driver's, with the server's if the server refused.
-    pub(crate) fn client(&self) -> Result<Client, postgres::Error> {
-        match (self.manager.connect(), &self.without_options) {
-            (Err(error), Some(manager)) if pooler::refuses_options(&error) => manager.connect(),
+    pub(crate) fn client(&self) -> Result<(Client, Limit), postgres::Error> {
+        let connect = |config: &Config| {
+            let tls = self.tls();
+            let limit = tls.limit.clone();
+            limit.fail_after(CONNECT_LIMIT);
+            let client = config.connect(tls)?;
+            limit.remove();
+            limit.set_cancel(client.cancel_token(), self.tls());
+            Ok((client, limit))
+        };
+        match (connect(&self.config), &self.without_options) {
+            (Err(error), Some(config)) if pooler::refuses_options(&error) => connect(config),
             (outcome, _) => outcome,
         }
     }
 
     /// Returns the TLS connector, which a request to cancel a statement needs.
-    pub(crate) fn tls(&self) -> MakeRustlsConnect {
-        self.tls.clone()
+    pub(crate) fn tls(&self) -> Tls {
+        self.tls.with_new_limit()
     }
 }
 
@@ -81,13 +103,19 @@ impl ManageConnection for Connector {
     type Error = Dead;
 
     fn connect(&self) -> Result<Attempt, Dead> {
+        let (outcome, limit) = match self.client() {
+            Ok((client, limit)) => (Ok(client), limit),
+            Err(error) => (Err(error), Limit::default()),
+        };
         Ok(Attempt {
-            outcome: Some(self.client()),
+            outcome: Some(outcome),
+            limit,
             last_used: SystemTime::now(),
         })
     }
 
     fn is_valid(&self, attempt: &mut Attempt) -> Result<(), Dead> {
+        attempt.limit.fail_after(CHECK_LIMIT);
         let dead = match &mut attempt.outcome {
             Some(Ok(client)) => !is_alive(client, attempt.last_used),
             _ => false,
@@ -95,7 +123,8 @@ impl ManageConnection for Connector {
         if !dead {
             return Ok(());
         }
-        // Dropping the connection waits for the server's answer to the check, perhaps for ever.
+        // Dropping the connection waits for the server's answer to the check: over a Unix socket,
+        // which has no limit, perhaps for ever.
         let client = attempt.outcome.take();
         thread::spawn(move || drop(client));
         Err(Dead)
@@ -105,7 +134,11 @@ impl ManageConnection for Connector {
     fn has_broken(&self, attempt: &mut Attempt) -> bool {
         attempt.last_used = SystemTime::now();
         match &mut attempt.outcome {
-            Some(Ok(client)) => self.manager.has_broken(client),
+            Some(Ok(client)) if client.is_closed() || attempt.limit.has_cancelled() => true,
+            Some(Ok(_)) => {
+                attempt.limit.remove();
+                false
+            }
             _ => true,
         }
     }

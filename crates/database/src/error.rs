@@ -3,8 +3,9 @@
 //! Knows no statement and no table.
 
 use handler::{Failure, Kind};
-use postgres::error::{DbError, SqlState};
+use postgres::error::{DbError, Severity};
 use std::error::Error;
+use std::io;
 
 /// Formats an error. An error of the server has its severity, message, SQLSTATE, detail, hint and
 /// context; any other error has its causes.
@@ -15,26 +16,80 @@ pub fn describe(error: &postgres::Error) -> String {
     }
 }
 
-/// Returns the failure of a page's query: [`Kind::OutOfTime`] when the query was cancelled, as its
-/// time limit does it, else [`Kind::QueryFailed`].
+/// Returns the failure of a page's statement: one of a kind that says what a person can do, or
+/// [`Kind::QueryFailed`].
 pub fn failed(error: postgres::Error) -> Failure {
-    let (kind, message) = match error.code() {
-        Some(&SqlState::QUERY_CANCELED) => (
-            Kind::OutOfTime,
-            "failed to read the database in the time of one invocation",
+    let (kind, message) = match error.code().map_or("", |code| code.code()) {
+        "57014" => (Kind::OutOfTime, "failed to query the database in time"),
+        "25006" => (
+            Kind::DatabaseReadOnly,
+            "failed to change the database, which is read-only",
         ),
-        _ => (Kind::QueryFailed, "failed to read the database"),
+        "53100" => (
+            Kind::DatabaseFull,
+            "failed to change the database, whose disk is full",
+        ),
+        "55P03" | "40001" | "40P01" => (
+            Kind::Locked,
+            "failed to query the database: somebody else is changing the same",
+        ),
+        // U+0000, as a character or as JSON's \u0000, which a text cannot have.
+        "22021" | "22P05" => (Kind::WrongValue, "failed to query the database"),
+        _ if is_silence(&error) => (Kind::DatabaseUnavailable, "failed to query the database"),
+        _ if is_lost(&error) => (
+            Kind::ConnectionLost,
+            "failed to keep the connection to the database",
+        ),
+        _ => (Kind::QueryFailed, "failed to query the database"),
     };
     Failure::new(kind, message).with_source(describe(&error))
 }
 
+/// Returns the failure of a COMMIT: [`Kind::CommitInDoubt`] when the server did not answer it, else
+/// as [`failed`].
+pub(crate) fn not_committed(error: postgres::Error) -> Failure {
+    match is_lost(&error) {
+        true => Failure::new(
+            Kind::CommitInDoubt,
+            "failed to learn whether a change was saved",
+        )
+        .with_source(describe(&error)),
+        false => failed(error),
+    }
+}
+
+/// Returns whether the connection is lost with this error: by the network, by the limit of its
+/// stream, or by a server that ends the session or shuts down.
+pub(crate) fn is_lost(error: &postgres::Error) -> bool {
+    match error.as_db_error() {
+        Some(error) => {
+            let code = error.code().code();
+            let severity = error.parsed_severity();
+            // Poolers send the class 08, and Neon's proxy no severity that is worse than an error.
+            matches!(severity, Some(Severity::Fatal | Severity::Panic))
+                || code.starts_with("08")
+                || code.starts_with("57P0")
+        }
+        None => error.is_closed() || io_error(error).is_some(),
+    }
+}
+
+/// Returns whether the connection was given up because nothing came within its limit.
+pub(crate) fn is_silence(error: &postgres::Error) -> bool {
+    io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn io_error(error: &postgres::Error) -> Option<&io::Error> {
+    error.source()?.downcast_ref()
+}
+
 /// Returns the sentence for a person who searched for a value that Postgres refuses: an error of
-/// class 22 (data exception), a value outside of its domain (23514), or a column whose type does
-/// not have the operator (42883). `None` for any other error.
+/// class 22 (data exception), a value outside of its domain (23514), a column whose type does not
+/// have the operator (42883), or a text that is no tsquery (42601). `None` for any other error.
 pub fn wrong_value(error: &postgres::Error) -> Option<String> {
     let error = error.as_db_error()?;
     let code = error.code().code();
-    let is_value = code.starts_with("22") || code == "23514" || code == "42883";
+    let is_value = code.starts_with("22") || matches!(code, "23514" | "42883" | "42601");
     is_value.then(|| format!("Nothing can be found: {}.", error.message()))
 }
 

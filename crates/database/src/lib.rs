@@ -6,6 +6,7 @@
 mod address;
 mod connector;
 mod error;
+mod limit;
 pub mod notice;
 mod observer;
 mod pooler;
@@ -28,6 +29,7 @@ pub use transaction::{Access, Row, Transaction};
 
 use connector::Connector;
 use handler::{Failure, Invocation, Kind};
+use limit::{Limit, Tls};
 use postgres::{Client, Config, SimpleQueryMessage};
 use r2d2::{Pool, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -91,7 +93,13 @@ pub enum Purpose {
 }
 
 /// A working connection; returns to its pool when dropped.
-pub struct Connection(PooledConnection<Connector>);
+pub struct Connection {
+    /// `None` when the connection was lost and could not be replaced.
+    pooled: Option<PooledConnection<Connector>>,
+    /// The connection that was lost: every statement fails on it.
+    lost: Option<Client>,
+    pool: Pool<Connector>,
+}
 
 impl Database {
     /// Creates a database with pools of up to `connections` connections. Connects to nothing.
@@ -138,7 +146,15 @@ impl Database {
                 ));
             };
             let Some(Err(error)) = &attempt.outcome else {
-                return Ok(Connection(attempt));
+                match purpose {
+                    Purpose::Pages => limit_statement(&attempt.limit, invocation),
+                    Purpose::Migrations => limit_connection(&attempt.limit, invocation),
+                }
+                return Ok(Connection {
+                    pooled: Some(attempt),
+                    lost: None,
+                    pool,
+                });
             };
             let cause = describe(error);
             if !transient::is_transient(error) || started.elapsed() + pause >= limit {
@@ -188,9 +204,10 @@ impl Database {
     /// `Function.InvalidSettings`; `Function.DatabaseUnavailable`.
     pub fn connect_to(&self, name: &str) -> Result<Client, Failure> {
         let connector = self.connector(Purpose::Migrations, Some(name))?;
-        connector
+        let (client, _) = connector
             .client()
-            .map_err(|error| unavailable(&self.settings, describe(&error)))
+            .map_err(|error| unavailable(&self.settings, describe(&error)))?;
+        Ok(client)
     }
 
     /// Returns the value that [`SESSION_MARKER`] has in this process's sessions for migrations, and
@@ -208,7 +225,10 @@ impl Database {
         if let Some(name) = name {
             config.dbname(name);
         }
-        let tls = tls::connector(self.settings.root_certificates.as_deref())?;
+        let tls = Tls {
+            rustls: Some(tls::connector(self.settings.root_certificates.as_deref())?),
+            limit: Limit::default(),
+        };
         let with_notices = |mut config: Config| {
             config.notice_callback(|notice| notice::log(&notice));
             config
@@ -254,6 +274,26 @@ fn time_limit(invocation: &Invocation) -> Duration {
     }
 }
 
+/// Cancels a statement of a page at the time limit. A connection over which no answer comes even
+/// then fails while there is time to say so.
+fn limit_statement(limit: &Limit, invocation: &Invocation) {
+    let left = time_limit(invocation);
+    let margin = match invocation.remaining() {
+        Some(remaining) => remaining.saturating_sub(left).min(ANSWER_MARGIN),
+        None => ANSWER_MARGIN,
+    };
+    limit.cancel_after(left, margin / 2);
+}
+
+/// Lets a connection for migrations fail shortly before the deadline. Their statements have limits
+/// of their own.
+fn limit_connection(limit: &Limit, invocation: &Invocation) {
+    match invocation.remaining() {
+        Some(remaining) => limit.fail_after(remaining - (ANSWER_MARGIN / 2).min(remaining / 8)),
+        None => limit.remove(),
+    }
+}
+
 fn unavailable(settings: &Settings, cause: String) -> Failure {
     let message = match address::config(settings) {
         Ok(config) => format!(
@@ -267,7 +307,8 @@ fn unavailable(settings: &Settings, cause: String) -> Failure {
 
 impl Connection {
     /// Runs statements in a read-only transaction with a time limit before the invocation's
-    /// deadline, all sent in one message: one round trip.
+    /// deadline, all sent in one message: one round trip. A connection that is lost meanwhile is
+    /// replaced, once.
     ///
     /// # Errors
     /// Postgres's; `QUERY_CANCELED` at the time limit.
@@ -279,11 +320,53 @@ impl Connection {
         let limit = time_limit(invocation).as_millis().max(1);
         let message =
             format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {statements}; COMMIT");
-        let answer = self.simple_query(&message);
+        let answer = self.first(invocation, |client| client.simple_query(&message));
         if answer.is_err() && !self.is_closed() {
             self.batch_execute("ROLLBACK")?;
         }
         answer
+    }
+
+    /// Runs what begins a transaction, with the time that the invocation has left. If the
+    /// connection is lost, nothing has happened, and it runs once more on another connection.
+    fn first<T>(
+        &mut self,
+        invocation: &Invocation,
+        run: impl Fn(&mut Client) -> Result<T, postgres::Error>,
+    ) -> Result<T, postgres::Error> {
+        if let Some(attempt) = &self.pooled {
+            limit_statement(&attempt.limit, invocation);
+        }
+        match run(self) {
+            Err(error) if error::is_lost(&error) && !error::is_silence(&error) => {
+                match self.replace(invocation) {
+                    true => {
+                        log::info!("replaced a lost connection: {}", describe(&error));
+                        run(self)
+                    }
+                    false => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// Replaces the connection, which is lost. Returns whether there is another one.
+    fn replace(&mut self, invocation: &Invocation) -> bool {
+        if let Some(mut attempt) = self.pooled.take()
+            && let Some(Ok(client)) = attempt.outcome.take()
+        {
+            self.lost = Some(client);
+        }
+        let Ok(attempt) = self.pool.get_timeout(time_limit(invocation)) else {
+            return false;
+        };
+        if !matches!(attempt.outcome, Some(Ok(_))) {
+            return false;
+        }
+        limit_statement(&attempt.limit, invocation);
+        self.pooled = Some(attempt);
+        true
     }
 }
 
@@ -291,18 +374,26 @@ impl Deref for Connection {
     type Target = Client;
 
     fn deref(&self) -> &Client {
-        match &self.0.outcome {
-            Some(Ok(client)) => client,
-            _ => unreachable!("{HANDED_OUT}"),
+        match (&self.pooled, &self.lost) {
+            (Some(attempt), _) => match &attempt.outcome {
+                Some(Ok(client)) => client,
+                _ => unreachable!("{HANDED_OUT}"),
+            },
+            (None, Some(lost)) => lost,
+            (None, None) => unreachable!("{HANDED_OUT}"),
         }
     }
 }
 
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut Client {
-        match &mut self.0.outcome {
-            Some(Ok(client)) => client,
-            _ => unreachable!("{HANDED_OUT}"),
+        match (&mut self.pooled, &mut self.lost) {
+            (Some(attempt), _) => match &mut attempt.outcome {
+                Some(Ok(client)) => client,
+                _ => unreachable!("{HANDED_OUT}"),
+            },
+            (None, Some(lost)) => lost,
+            (None, None) => unreachable!("{HANDED_OUT}"),
         }
     }
 }

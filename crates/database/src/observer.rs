@@ -57,7 +57,7 @@ impl Observer {
     /// waits for no lock, or when Postgres could not be asked.
     pub fn blockers(&mut self) -> Option<String> {
         if self.client.is_none() {
-            self.client = self.connector.client().ok();
+            self.client = self.connector.client().ok().map(|(client, _)| client);
         }
         let client = self.client.as_mut()?;
         match client.query_typed_one(BLOCKERS, &[(&self.pid, Type::INT4)]) {

@@ -39,19 +39,24 @@ impl Connection {
         access: Access,
     ) -> Result<Transaction<'_>, Failure> {
         let limit = crate::time_limit(invocation).as_millis().max(1);
+        // Without a mode, a transaction may write unless the server, the database or the role says
+        // otherwise.
         let mode = match access {
-            Access::ReadOnly => "READ ONLY",
-            Access::ReadWrite => "READ WRITE",
+            Access::ReadOnly => " READ ONLY",
+            Access::ReadWrite => "",
         };
-        // After 3 s a person is told that somebody else holds the lock.
+        // After 3 s a person is told that somebody else holds the lock. A session whose client has
+        // fallen silent ends, and with it its locks.
         let lock_limit = limit.min(3000);
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED {mode}; SET LOCAL statement_timeout = {limit}; \
-             SET LOCAL lock_timeout = {lock_limit}; SET LOCAL timezone = 'UTC'; \
+            "BEGIN ISOLATION LEVEL READ COMMITTED{mode}; SET LOCAL statement_timeout = {limit}; \
+             SET LOCAL lock_timeout = {lock_limit}; \
+             SET LOCAL idle_in_transaction_session_timeout = {limit}; SET LOCAL timezone = 'UTC'; \
              SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
              SET LOCAL bytea_output = 'hex'"
         );
-        self.batch_execute(&begin).map_err(crate::failed)?;
+        self.first(invocation, |client| client.batch_execute(&begin))
+            .map_err(crate::failed)?;
         Ok(Transaction {
             connection: self,
             open: true,
@@ -184,10 +189,12 @@ impl Transaction<'_> {
     /// Commits the transaction.
     ///
     /// # Errors
-    /// Postgres's, among them that of a deferred constraint.
-    pub fn commit(mut self) -> Result<(), postgres::Error> {
+    /// `Function.CommitInDoubt` when the connection is lost before the server has answered. After
+    /// any other error, among them that of a deferred constraint, nothing is committed.
+    pub fn commit(mut self) -> Result<(), Failure> {
         self.open = false;
-        self.connection.batch_execute("COMMIT")
+        let committed = self.connection.batch_execute("COMMIT");
+        committed.map_err(crate::error::not_committed)
     }
 }
 

@@ -9,8 +9,16 @@ pub enum Kind {
     BaselineFailed,
     /// A migration cannot be rolled back, or not before another one.
     CannotRollBack,
+    /// The connection to Postgres was lost before it was known whether a transaction was committed.
+    CommitInDoubt,
+    /// The connection to Postgres was lost, and the transaction is not committed.
+    ConnectionLost,
     /// The database could not be created.
     CreateFailed,
+    /// Postgres has no room left on its disk.
+    DatabaseFull,
+    /// The database takes no changes.
+    DatabaseReadOnly,
     /// Postgres cannot be reached, or refuses the connection.
     DatabaseUnavailable,
     /// The database could not be dropped.
@@ -25,6 +33,8 @@ pub enum Kind {
     InvalidSettings,
     /// The change would leave the admin tool without an admin.
     LastAdmin,
+    /// Somebody else holds a lock.
+    Locked,
     /// A statement of a migration failed.
     MigrationFailed,
     /// Another migration run holds the lock.
@@ -55,6 +65,8 @@ pub enum Kind {
     UnknownHandler,
     /// The event cannot be read from standard input.
     UnreadableEvent,
+    /// Postgres cannot work with a value.
+    WrongValue,
     /// A kind of your own: `Function.` or `Runtime.`, and a name of two ASCII letters or more that
     /// begins with a capital. The platform replaces any other text, so [`Kind::text`] does it
     /// first.
@@ -77,7 +89,11 @@ impl Kind {
         match self {
             Kind::BaselineFailed => "Function.BaselineFailed",
             Kind::CannotRollBack => "Function.CannotRollBack",
+            Kind::CommitInDoubt => "Function.CommitInDoubt",
+            Kind::ConnectionLost => "Function.ConnectionLost",
             Kind::CreateFailed => "Function.CreateFailed",
+            Kind::DatabaseFull => "Function.DatabaseFull",
+            Kind::DatabaseReadOnly => "Function.DatabaseReadOnly",
             Kind::DatabaseUnavailable => "Function.DatabaseUnavailable",
             Kind::DropFailed => "Function.DropFailed",
             Kind::HistoryUnavailable => "Function.HistoryUnavailable",
@@ -85,6 +101,7 @@ impl Kind {
             Kind::InvalidMigrations => "Function.InvalidMigrations",
             Kind::InvalidSettings => "Function.InvalidSettings",
             Kind::LastAdmin => "Function.LastAdmin",
+            Kind::Locked => "Function.Locked",
             Kind::MigrationFailed => "Function.MigrationFailed",
             Kind::MigrationLocked => "Function.MigrationLocked",
             Kind::MigrationsDiffer => "Function.MigrationsDiffer",
@@ -100,6 +117,7 @@ impl Kind {
             Kind::UnknownEvent => "Function.UnknownEvent",
             Kind::UnknownHandler => "Runtime.UnknownHandler",
             Kind::UnreadableEvent => "Runtime.UnreadableEvent",
+            Kind::WrongValue => "Function.WrongValue",
             Kind::Own(text) if is_valid(text) => text,
             Kind::Own(_) => "Function.Unknown",
         }

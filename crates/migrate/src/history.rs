@@ -155,11 +155,13 @@ pub(crate) fn literal(text: &str) -> String {
 
 /// Returns the failure to read or write the table.
 pub(crate) fn unavailable(error: postgres::Error) -> Failure {
-    Failure::new(
-        Kind::HistoryUnavailable,
-        "failed to use table `plain_lambda.migrations`",
-    )
-    .with_source(describe(&error))
+    let cause = describe(&error);
+    let kind = match database::failed(error).kind() {
+        Kind::QueryFailed => Kind::HistoryUnavailable,
+        known => known,
+    };
+    let message = "failed to use table `plain_lambda.migrations`";
+    Failure::new(kind, message).with_source(cause)
 }
 
 fn from_row(row: &Row) -> Applied {

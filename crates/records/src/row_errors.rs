@@ -58,6 +58,8 @@ impl RowErrors {
             "40001" | "40P01" => {
                 general("Somebody else has changed the same at the same time. Try again.")
             }
+            // A view over an identity column, of which the catalog does not know; a tsquery.
+            "428C9" | "42601" => general_of(error),
             _ if code.starts_with("22") || code.starts_with("P0") => general_of(error),
             _ => None?,
         })
@@ -85,7 +87,7 @@ pub(crate) fn of_inputs(
         return Err(failed(error));
     };
     let code = error.code().map_or("", |code| code.code());
-    if !errors.fields.is_empty() || !(code.starts_with("22") || code == "23514") {
+    if !errors.fields.is_empty() || !(code.starts_with("22") || matches!(code, "23514" | "42601")) {
         return Ok(errors);
     }
     let mut fields = Vec::new();

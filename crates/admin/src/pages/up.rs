@@ -2,7 +2,7 @@
 //! that no migration is pending. Needs no session, and tells no detail: the log has it.
 
 use crate::{PageError, PublicRequest};
-use handler::Failure;
+use handler::{Failure, Kind};
 use web::Response;
 
 /// Answers 200, or 503 with the reason.
@@ -22,9 +22,15 @@ pub(super) fn show(request: &PublicRequest) -> Result<Response, PageError> {
 }
 
 fn pending_count(request: &PublicRequest) -> Result<usize, Failure> {
-    let mut connection = request.connection()?;
-    let status = migrate::compare(&request.shared.migrator(), &mut connection)?;
-    Ok(status.pending_count())
+    let count = || -> Result<usize, Failure> {
+        let mut connection = request.connection()?;
+        let status = migrate::compare(&request.shared.migrator(), &mut connection)?;
+        Ok(status.pending_count())
+    };
+    match count() {
+        Err(failure) if failure.kind() == Kind::ConnectionLost => count(),
+        counted => counted,
+    }
 }
 
 fn text(status: u16, line: &str) -> Response {

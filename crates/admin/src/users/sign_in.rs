@@ -48,7 +48,7 @@ pub(crate) fn attempt(
     record_attempt(&mut transaction, email, address).map_err(failed)?;
     let user = find_by_email(&mut transaction, email).map_err(failed)?;
     let hash = password_hash(&mut transaction, user.as_ref()).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
+    transaction.commit()?;
     let is_right = password::verify(password, hash.as_deref());
     let Some(user) = user.filter(|_| is_right) else {
         log::warn!("refused a sign-in from {address}: wrong address or password");
@@ -56,7 +56,7 @@ pub(crate) fn attempt(
     };
     let mut transaction = connection.transaction(invocation, Access::ReadWrite)?;
     record_sign_in(&mut transaction, &user).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
+    transaction.commit()?;
     log::info!("user {} signed in from {address}", user.id);
     Ok(Attempt::User(Box::new(user)))
 }
