@@ -56,8 +56,7 @@ impl Server {
 
     fn local(&self) -> Local {
         let other = Database::new();
-        let local = Local::with(&other).env("DATABASE_URL", &self.url).start();
-        local
+        Local::with(&other).env("DATABASE_URL", &self.url).start()
     }
 }
 
@@ -111,7 +110,8 @@ fn a_crash_of_the_server_is_waited_out() {
     let local = server.local();
     let person = local.workshop();
     for _ in 0..3 {
-        let query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'plain-lambda'";
+        let query =
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'plain-lambda' LIMIT 1";
         let pid: i32 = server.client().query_one(query, &[]).expect("one").get(0);
         // The server ends all sessions, and recovers.
         signal(u32::try_from(pid).expect("it is positive"), "KILL");

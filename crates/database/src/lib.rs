@@ -4,6 +4,7 @@
 //! there to a page's transaction. Knows no table.
 
 mod address;
+mod connection;
 mod connector;
 mod error;
 mod limit;
@@ -17,6 +18,7 @@ mod tls;
 mod transaction;
 mod transient;
 
+pub use connection::Connection;
 pub use error::{describe, failed, wrong_value};
 pub use observer::Observer;
 pub use pooler::SESSION_MARKER;
@@ -30,10 +32,9 @@ pub use transaction::{Access, Row, Transaction};
 use connector::Connector;
 use handler::{Failure, Invocation, Kind};
 use limit::{Limit, Tls};
-use postgres::{Client, Config, SimpleQueryMessage};
-use r2d2::{Pool, PooledConnection};
+use postgres::{Client, Config};
+use r2d2::Pool;
 use scheduled_thread_pool::ScheduledThreadPool;
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -50,8 +51,6 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-const HANDED_OUT: &str = "only a successful attempt becomes a connection";
 
 /// The database that the settings name, with its pools of connections.
 ///
@@ -90,15 +89,6 @@ pub enum Purpose {
     /// Running migrations: connects to the server itself where its host is known, and asks the
     /// server to end the session soon after the process died.
     Migrations,
-}
-
-/// A working connection; returns to its pool when dropped.
-pub struct Connection {
-    /// `None` when the connection was lost and could not be replaced.
-    pooled: Option<PooledConnection<Connector>>,
-    /// The connection that was lost: every statement fails on it.
-    lost: Option<Client>,
-    pool: Pool<Connector>,
 }
 
 impl Database {
@@ -146,15 +136,7 @@ impl Database {
                 ));
             };
             let Some(Err(error)) = &attempt.outcome else {
-                match purpose {
-                    Purpose::Pages => limit_statement(&attempt.limit, invocation),
-                    Purpose::Migrations => limit_connection(&attempt.limit, invocation),
-                }
-                return Ok(Connection {
-                    pooled: Some(attempt),
-                    lost: None,
-                    pool,
-                });
+                return Ok(Connection::new(attempt, pool, invocation, purpose));
             };
             let cause = describe(error);
             if !transient::is_transient(error) || started.elapsed() + pause >= limit {
@@ -274,26 +256,6 @@ fn time_limit(invocation: &Invocation) -> Duration {
     }
 }
 
-/// Cancels a statement of a page at the time limit. A connection over which no answer comes even
-/// then fails while there is time to say so.
-fn limit_statement(limit: &Limit, invocation: &Invocation) {
-    let left = time_limit(invocation);
-    let margin = match invocation.remaining() {
-        Some(remaining) => remaining.saturating_sub(left).min(ANSWER_MARGIN),
-        None => ANSWER_MARGIN,
-    };
-    limit.cancel_after(left, margin / 2);
-}
-
-/// Lets a connection for migrations fail shortly before the deadline. Their statements have limits
-/// of their own.
-fn limit_connection(limit: &Limit, invocation: &Invocation) {
-    match invocation.remaining() {
-        Some(remaining) => limit.fail_after(remaining - (ANSWER_MARGIN / 2).min(remaining / 8)),
-        None => limit.remove(),
-    }
-}
-
 fn unavailable(settings: &Settings, cause: String) -> Failure {
     let message = match address::config(settings) {
         Ok(config) => format!(
@@ -303,97 +265,4 @@ fn unavailable(settings: &Settings, cause: String) -> Failure {
         Err(_) => "failed to connect to Postgres".to_string(),
     };
     Failure::new(Kind::DatabaseUnavailable, message).with_source(cause)
-}
-
-impl Connection {
-    /// Runs statements in a read-only transaction with a time limit before the invocation's
-    /// deadline, all sent in one message: one round trip. A connection that is lost meanwhile is
-    /// replaced, once.
-    ///
-    /// # Errors
-    /// Postgres's; `QUERY_CANCELED` at the time limit.
-    pub fn ask(
-        &mut self,
-        invocation: &Invocation,
-        statements: &str,
-    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
-        let limit = time_limit(invocation).as_millis().max(1);
-        let message =
-            format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {statements}; COMMIT");
-        let answer = self.first(invocation, |client| client.simple_query(&message));
-        if answer.is_err() && !self.is_closed() {
-            self.batch_execute("ROLLBACK")?;
-        }
-        answer
-    }
-
-    /// Runs what begins a transaction, with the time that the invocation has left. If the
-    /// connection is lost, nothing has happened, and it runs once more on another connection.
-    fn first<T>(
-        &mut self,
-        invocation: &Invocation,
-        run: impl Fn(&mut Client) -> Result<T, postgres::Error>,
-    ) -> Result<T, postgres::Error> {
-        if let Some(attempt) = &self.pooled {
-            limit_statement(&attempt.limit, invocation);
-        }
-        match run(self) {
-            Err(error) if error::is_lost(&error) && !error::is_silence(&error) => {
-                match self.replace(invocation) {
-                    true => {
-                        log::info!("replaced a lost connection: {}", describe(&error));
-                        run(self)
-                    }
-                    false => Err(error),
-                }
-            }
-            other => other,
-        }
-    }
-
-    /// Replaces the connection, which is lost. Returns whether there is another one.
-    fn replace(&mut self, invocation: &Invocation) -> bool {
-        if let Some(mut attempt) = self.pooled.take()
-            && let Some(Ok(client)) = attempt.outcome.take()
-        {
-            self.lost = Some(client);
-        }
-        let Ok(attempt) = self.pool.get_timeout(time_limit(invocation)) else {
-            return false;
-        };
-        if !matches!(attempt.outcome, Some(Ok(_))) {
-            return false;
-        }
-        limit_statement(&attempt.limit, invocation);
-        self.pooled = Some(attempt);
-        true
-    }
-}
-
-impl Deref for Connection {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        match (&self.pooled, &self.lost) {
-            (Some(attempt), _) => match &attempt.outcome {
-                Some(Ok(client)) => client,
-                _ => unreachable!("{HANDED_OUT}"),
-            },
-            (None, Some(lost)) => lost,
-            (None, None) => unreachable!("{HANDED_OUT}"),
-        }
-    }
-}
-
-impl DerefMut for Connection {
-    fn deref_mut(&mut self) -> &mut Client {
-        match (&mut self.pooled, &mut self.lost) {
-            (Some(attempt), _) => match &mut attempt.outcome {
-                Some(Ok(client)) => client,
-                _ => unreachable!("{HANDED_OUT}"),
-            },
-            (None, Some(lost)) => lost,
-            (None, None) => unreachable!("{HANDED_OUT}"),
-        }
-    }
 }
