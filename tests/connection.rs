@@ -323,7 +323,7 @@ fn direct_tls_begins_with_a_handshake_that_names_the_protocol() {
 }
 
 /// Gives a server a certificate for names; returns the certificate of the authority that signed it.
-fn secure(url: &str, names: &[&str]) -> tempfile::NamedTempFile {
+pub(crate) fn secure(url: &str, names: &[&str]) -> tempfile::NamedTempFile {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("ring makes keys");

@@ -1,12 +1,16 @@
 //! A server of the test's own, which it may stop, crash and make a standby.
 
-use super::{EDIT, LIST};
+use super::{EDIT, LIST, TIMEOUT, in_time};
+use crate::connection::secure;
+use crate::support::proxy::{self, Fault, NO_FAULT};
 use crate::support::{Cluster, Database, Local, Program, local, root, signal, wait_for};
 use postgres::{Client, NoTls};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A running server; ends with its value, and its files with it.
 struct Server {
@@ -127,4 +131,35 @@ fn a_crash_of_the_server_is_waited_out() {
             .query_one("SELECT name FROM customers WHERE id = 1", &[]);
         (row.expect("it is there").get::<_, String>(0) == "Kept").then_some(())
     });
+}
+
+#[test]
+fn silence_over_tls_is_answered_in_time() {
+    let server = Server::start("silent-over-tls");
+    let authority = secure(&server.url, &["localhost"]);
+    let config: postgres::Config = server.url.parse().expect("it is a URL");
+    let left = Arc::new(AtomicUsize::new(NO_FAULT));
+    let port = config.get_ports()[0];
+    let silent = proxy::start(port, Fault::SilentAfter(Arc::clone(&left)));
+    let (before, after) = (format!("127.0.0.1:{port}"), format!("localhost:{silent}"));
+    let authority = authority
+        .path()
+        .to_str()
+        .expect("temporary paths are UTF-8");
+    let local = Local::with(&Database::new())
+        .env(
+            "DATABASE_URL",
+            &(server.url.replace(&before, &after) + "?sslmode=require"),
+        )
+        .env("DB_SSLROOTCERT", authority)
+        .args(["--timeout", &TIMEOUT.to_string()])
+        .start();
+    let person = local.workshop();
+    for at in 0..3 {
+        assert_eq!(person.get(LIST).status, 200);
+        left.store(at, Ordering::Relaxed);
+        let answer = in_time(|| person.get(LIST));
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        left.store(NO_FAULT, Ordering::Relaxed);
+    }
 }
