@@ -56,32 +56,29 @@ impl Connection {
         let limit = time_limit(invocation).as_millis().max(1);
         let message =
             format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}; {statements}; COMMIT");
-        let answer = self.first(invocation, |client| client.simple_query(&message));
+        let answer = self.begin(invocation, &message);
         if answer.is_err() && !self.is_closed() {
             self.batch_execute("ROLLBACK")?;
         }
         answer
     }
 
-    /// Runs what begins a transaction, with the time that the invocation has left. If the
-    /// connection is lost, nothing has happened, and it runs once more on another connection.
-    pub(crate) fn first<T>(
+    /// Sends the message that begins a transaction, with the time that the invocation has left. If
+    /// the connection is lost, nothing has happened, and the message is sent once more over another
+    /// connection.
+    pub(crate) fn begin(
         &mut self,
         invocation: &Invocation,
-        run: impl Fn(&mut Client) -> Result<T, postgres::Error>,
-    ) -> Result<T, postgres::Error> {
+        message: &str,
+    ) -> Result<Vec<SimpleQueryMessage>, postgres::Error> {
         if let Some(attempt) = &self.pooled {
             limit_statements(&attempt.limit, invocation);
         }
-        match run(self) {
-            Err(error) if is_lost(&error) && !is_silence(&error) => {
-                match self.replace(invocation) {
-                    true => {
-                        log::info!("replaced a lost connection: {}", describe(&error));
-                        run(self)
-                    }
-                    false => Err(error),
-                }
+        let answer = self.simple_query(message);
+        match answer {
+            Err(error) if is_lost(&error) && !is_silence(&error) && self.replace(invocation) => {
+                log::info!("replaced a lost connection: {}", describe(&error));
+                self.simple_query(message)
             }
             other => other,
         }

@@ -55,8 +55,7 @@ impl Connection {
              SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; \
              SET LOCAL bytea_output = 'hex'"
         );
-        self.first(invocation, |client| client.batch_execute(&begin))
-            .map_err(crate::failed)?;
+        self.begin(invocation, &begin).map_err(crate::failed)?;
         Ok(Transaction {
             connection: self,
             open: true,
