@@ -145,6 +145,27 @@ pub enum OnDelete {
     Restrict,
 }
 
+/// The text in place of a secret value.
+pub const MASK: &str = "[hidden]";
+
+/// Returns `true` if a column or a parameter with this name holds a secret, by parts of names that
+/// a new Rails app filters from its log (`filter_parameter_logging.rb`). The short ones have to be
+/// a word of the name: `classname` has "ssn" in it.
+///
+/// ```
+/// use records::catalog::is_secret_name;
+///
+/// assert!(is_secret_name("password_digest") && is_secret_name("apiToken"));
+/// assert!(is_secret_name("user_otp") && !is_secret_name("footprint"));
+/// ```
+pub fn is_secret_name(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["passw", "secret", "token", "_key", "crypt", "certificate"];
+    const WORDS: [&str; 5] = ["salt", "otp", "ssn", "cvv", "cvc"];
+    let lower = name.to_ascii_lowercase();
+    let mut words = lower.split(|character: char| !character.is_ascii_alphanumeric());
+    PARTS.iter().any(|part| lower.contains(part)) || words.any(|word| WORDS.contains(&word))
+}
+
 impl Cache {
     /// Returns the catalog, and reads it if the last reading is a minute old or older.
     ///
