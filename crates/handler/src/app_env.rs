@@ -67,8 +67,8 @@ impl AppEnv {
         }
     }
 
-    /// Returns `true` for development and tests, where pages show why they failed and a known
-    /// secret is accepted.
+    /// Returns `true` for development and tests, where pages show why they failed and no secret has
+    /// to be set.
     pub fn is_local(self) -> bool {
         matches!(self, AppEnv::Development | AppEnv::Test)
     }
