@@ -24,13 +24,13 @@ const SECRET_NAMES: [&str; 12] = [
 /// The path of the health check.
 pub(crate) const UP: &str = "/up";
 
-/// Logs a request and the status of its response.
-pub(crate) fn write(request: &Request, status: u16) {
+/// Logs a request, the status of its response, and the id of the user who is signed in.
+pub(crate) fn write(request: &Request, status: u16, user: Option<i64>) {
     // A monitor asks often, and its lines would hide the others. Rails leaves them out, too.
     if request.path == UP && status == 200 {
         return;
     }
-    log(request, status);
+    log(request, status, user);
 }
 
 /// Returns a request as it may be logged: without the token of a one-time link, the values of secret
@@ -47,9 +47,12 @@ pub(crate) fn loggable<'a>(request: &'a Request) -> Loggable<'a> {
 
 // Few starts run it: inlined, it would be paged in by all of them.
 #[inline(never)]
-fn log(request: &Request, status: u16) {
+fn log(request: &Request, status: u16, user: Option<i64>) {
     let (line, address) = (loggable(request), Shown(&request.source_ip, 100));
-    log::info!("{line} {status} for {address}");
+    match user {
+        Some(user) => log::info!("{line} {status} for {address}, user {user}"),
+        None => log::info!("{line} {status} for {address}"),
+    }
 }
 
 fn is_secret(name: &str) -> bool {

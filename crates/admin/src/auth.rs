@@ -8,12 +8,14 @@ use crate::shared::Shared;
 use crate::{PageError, error_pages, users};
 use database::Purpose;
 use handler::Invocation;
+use std::cell::Cell;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use web::{Captures, Request, Response, escape};
 
 /// Answers a request that needs a session: for a page of a signed-in user, or for no page at all.
-/// `navigation` holds the routes in the order of their entries in the navigation.
+/// `navigation` holds the routes in the order of their entries in the navigation; `signed_in` is
+/// given the user's id, for the access log.
 ///
 /// # Errors
 /// Those of connecting to the database, and those of the page.
@@ -23,16 +25,17 @@ pub(crate) fn answer<'a>(
     invocation: &'a Invocation,
     http: &'a Request,
     found: Option<(&'static Route, Captures<'a>)>,
+    signed_in: &Cell<Option<i64>>,
 ) -> Result<Response, PageError> {
     let started = Instant::now();
     let Some(session) = Session::read(&shared.secrets, http) else {
         return Ok(sign_in_first(http));
     };
     let mut connection = shared.database.connection(invocation, Purpose::Pages)?;
-    let (id, generation) = (session.user, session.generation);
-    let Some(user) = users::find_by_session(&mut connection, invocation, id, generation)? else {
+    let Some(user) = users::find_by_session(&mut connection, invocation, &session.token)? else {
         return Ok(sign_in_first(http));
     };
+    signed_in.set(Some(user.id));
     let (route, captures) = found.ok_or(PageError::NotFound)?;
     let Methods::SignedIn { role, get, post } = route.methods else {
         return Err(PageError::NotFound);
@@ -55,6 +58,7 @@ pub(crate) fn answer<'a>(
         shared,
         captures,
         session,
+        is_confirmed_now: Cell::new(false),
         started,
         is_first: !shared.has_served_a_user.swap(true, Ordering::Relaxed),
     };

@@ -10,6 +10,7 @@ mod assets;
 mod audit;
 mod auth;
 mod chart;
+mod device;
 mod display_value;
 mod doctor;
 mod error_pages;

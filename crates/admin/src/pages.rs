@@ -5,6 +5,7 @@
 
 mod audit;
 mod choices;
+mod confirm;
 mod dashboard;
 mod delete;
 mod editor;

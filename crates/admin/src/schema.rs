@@ -23,6 +23,11 @@ pub(crate) const MIGRATIONS: BuiltIn = BuiltIn {
             name: "create_audit",
             sql: include_str!("../migrations/2_create_audit.sql"),
         },
+        Embedded {
+            version: "3",
+            name: "create_sessions",
+            sql: include_str!("../migrations/3_create_sessions.sql"),
+        },
     ],
     former: &[
         Former {
@@ -67,6 +72,7 @@ mod tests {
         let released = [
             "5792d93c943bf41a4472eb1a730d4ba879317eae57871760156e6b76bd37a260",
             "5d08239120269fc269d4150511b61ff84b7ee17ada0792f965820547ee77874e",
+            "15674dfb4e57a7d2a02a591cc2f57ef91cdef871116501262fdc56b21fe7617a",
         ];
         for (file, expected) in MIGRATIONS.files.iter().zip(released) {
             let digest = Sha256::digest(file.sql);

@@ -1,11 +1,11 @@
-//! Sessions: an encrypted, authenticated cookie in the browser, and nothing on the server.
+//! Sessions: an encrypted, authenticated cookie in the browser, which holds a random token.
 //!
 //! A cookie that was altered, has expired, or was made with another key is no session, and no
-//! error. Independent of the database: `users` says whether the user still exists and the session's
-//! generation still counts. AES-256-GCM (NIST SP 800-38D), with a key that HKDF (RFC 5869) derives
+//! error. Independent of the database: `users/sessions` says whose session a token is, and whether
+//! it has ended. AES-256-GCM (NIST SP 800-38D), with a key that HKDF (RFC 5869) derives
 //! from SECRET_KEY_BASE; prefixes of cookie names: RFC 6265bis.
 
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, random_token};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -18,20 +18,22 @@ use web::Request;
 const IDLE: i64 = 12 * 60 * 60;
 
 /// Seconds until a session ends, from the sign-in.
-const LONGEST: i64 = 14 * 24 * 60 * 60;
+pub(crate) const LONGEST: i64 = 14 * 24 * 60 * 60;
 
 /// A session's cookie is written again when this many seconds of `IDLE` are over, not by every
 /// page.
 const RENEWED_AFTER: i64 = 60 * 60;
 
+/// Seconds after which users are changed only with the password again.
+const CONFIRMED: i64 = 15 * 60;
+
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
-    /// The id of the user.
-    pub user: i64,
-    /// The generation of the user's sessions when this one began. Signing out everywhere begins
-    /// another generation.
-    pub generation: i64,
+    /// The random text that identifies the session. The database knows its SHA-256.
+    pub token: String,
+    /// The time when the user last gave the password, in seconds since 1970.
+    confirmed_at: i64,
     /// The time of the sign-in, in seconds since 1970.
     signed_in_at: i64,
     /// The message that the next page shows once.
@@ -41,15 +43,30 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Begins a session.
-    pub(crate) fn begin(user: i64, generation: i64) -> Session {
+    /// Begins a session. It is one from when the database knows its token.
+    pub(crate) fn begin() -> Session {
+        let now = now();
         Session {
-            user,
-            generation,
-            signed_in_at: now(),
+            token: random_token(),
+            confirmed_at: now,
+            signed_in_at: now,
             notice: None,
-            expires_at: now() + IDLE,
+            expires_at: now + IDLE,
         }
+    }
+
+    /// Returns the same session of a user who has just given the password.
+    #[must_use]
+    pub(crate) fn confirmed(&self) -> Session {
+        Session {
+            confirmed_at: now(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether the user gave the password at most a quarter of an hour ago.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        now() - self.confirmed_at < CONFIRMED
     }
 
     /// Returns the same session with another notice, or none.
@@ -66,10 +83,7 @@ impl Session {
     #[inline(never)]
     pub(crate) fn read(secrets: &Secrets, request: &Request) -> Option<Session> {
         let name = cookie_name(secrets);
-        let sealed = BASE64_URL_SAFE_NO_PAD.decode(request.cookie(name)?).ok()?;
-        let mut all = secrets.all();
-        let text = all.find_map(|secret| open(secret, name, sealed.clone()))?;
-        parse_unexpired(&text, now())
+        parse_unexpired(&unsealed_cookie(secrets, request, name)?, now())
     }
 
     /// Returns whether the cookie should be written again.
@@ -84,10 +98,9 @@ impl Session {
         let notice = self.notice.as_deref().unwrap_or_default();
         let text = format!(
             "{} {} {} {expires_at} {notice}",
-            self.user, self.generation, self.signed_in_at
+            self.token, self.confirmed_at, self.signed_in_at
         );
-        let sealed =
-            BASE64_URL_SAFE_NO_PAD.encode(seal(secrets.current(), name, text.into_bytes()));
+        let sealed = seal(secrets.current(), name, text.into_bytes());
         format!("{name}={sealed}; {}", cookie_attributes(secrets))
     }
 
@@ -115,7 +128,8 @@ fn cookie_name(secrets: &Secrets) -> &'static str {
     }
 }
 
-fn cookie_attributes(secrets: &Secrets) -> &'static str {
+/// Returns the attributes of a cookie, which ends with the browser unless `Max-Age` is added.
+pub(crate) fn cookie_attributes(secrets: &Secrets) -> &'static str {
     match secrets.is_local {
         true => "Path=/; HttpOnly; SameSite=Lax",
         false => "Path=/; HttpOnly; SameSite=Lax; Secure",
@@ -129,22 +143,30 @@ fn parse_unexpired(text: &str, now: i64) -> Option<Session> {
 
 fn parse(text: &str) -> Option<Session> {
     let mut parts = text.splitn(5, ' ');
+    let token = parts.next()?.to_string();
     let mut number = || parts.next()?.parse().ok();
-    let (user, generation) = (number()?, number()?);
-    let (signed_in_at, expires_at) = (number()?, number()?);
+    let (confirmed_at, signed_in_at, expires_at) = (number()?, number()?, number()?);
     let notice = parts.next().filter(|notice| !notice.is_empty());
     Some(Session {
-        user,
-        generation,
+        token,
+        confirmed_at,
         signed_in_at,
         expires_at,
         notice: notice.map(str::to_string),
     })
 }
 
-/// Encrypts the text of a cookie: a nonce, then the ciphertext. The cookie's name is authenticated
-/// with it, so that the value of one cookie cannot be used in another.
-fn seal(secret: &str, name: &str, mut text: Vec<u8>) -> Vec<u8> {
+/// Returns the decrypted text of a request's cookie; `None` without one that [`seal`] made with one
+/// of the secrets.
+pub(crate) fn unsealed_cookie(secrets: &Secrets, request: &Request, name: &str) -> Option<String> {
+    let sealed = BASE64_URL_SAFE_NO_PAD.decode(request.cookie(name)?).ok()?;
+    let mut all = secrets.all();
+    all.find_map(|secret| open(secret, name, sealed.clone()))
+}
+
+/// Encrypts the text of a cookie: a nonce, then the ciphertext, in base64. The cookie's name is
+/// authenticated with it, so that the value of one cookie cannot be used in another.
+pub(crate) fn seal(secret: &str, name: &str, mut text: Vec<u8>) -> String {
     let mut nonce = [0; NONCE_LEN];
     let filled = SystemRandom::new().fill(&mut nonce);
     filled.expect("the kernel gives random bytes");
@@ -152,7 +174,7 @@ fn seal(secret: &str, name: &str, mut text: Vec<u8>) -> Vec<u8> {
     let sealed =
         key(secret).seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text);
     sealed.expect("a cookie is far below the limit of AES-GCM");
-    [&nonce[..], &text].concat()
+    BASE64_URL_SAFE_NO_PAD.encode([&nonce[..], &text].concat())
 }
 
 /// Decrypts what [`seal`] made; `None` when it was altered, or the secret or the name is another.
@@ -189,6 +211,7 @@ mod tests {
     #[test]
     fn a_cookie_is_decrypted_with_its_own_key_and_name_only() {
         let sealed = seal(SECRET, "session", b"1 2 3 saved".to_vec());
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).expect("it is base64");
         let opened = |secret, name, sealed: &[u8]| open(secret, name, sealed.to_vec());
         assert_eq!(
             opened(SECRET, "session", &sealed).as_deref(),
@@ -212,10 +235,10 @@ mod tests {
 
     #[test]
     fn a_session_ends_when_its_cookie_expires_and_two_weeks_after_the_sign_in() {
-        assert!(parse_unexpired("7 1 10 20 ", 19).is_some());
-        assert!(parse_unexpired("7 1 10 20 ", 20).is_none());
+        assert!(parse_unexpired("a 1 10 20 ", 19).is_some());
+        assert!(parse_unexpired("a 1 10 20 ", 20).is_none());
         let since = now() - LONGEST + 60;
-        let text = format!("7 1 {since} {} ", now() + 30);
+        let text = format!("a 1 {since} {} ", now() + 30);
         let session = parse_unexpired(&text, now()).expect("it has not expired");
         assert!(session.expires_at() <= since + LONGEST);
         assert!(
@@ -223,26 +246,26 @@ mod tests {
             "a new cookie would not last longer"
         );
         assert!(
-            parse_unexpired(&format!("7 1 {since} {} ", now() + 60), now())
+            parse_unexpired(&format!("a 1 {since} {} ", now() + 60), now())
                 .is_some_and(|session| !session.is_renewal_due())
         );
-        let fresh = format!("7 1 {} {} ", now() - 7200, now() + IDLE - 7200);
+        let fresh = format!("a 1 {} {} ", now() - 7200, now() + IDLE - 7200);
         assert!(parse_unexpired(&fresh, now()).is_some_and(|session| session.is_renewal_due()));
     }
 
     #[test]
     fn the_text_of_a_cookie_has_five_parts() {
         let session = Session {
-            user: 7,
-            generation: 1,
+            token: "a".to_string(),
+            confirmed_at: 1,
             signed_in_at: 10,
             expires_at: 20,
             notice: Some("Saved: a b".to_string()),
         };
-        assert_eq!(parse("7 1 10 20 Saved: a b"), Some(session.clone()));
+        assert_eq!(parse("a 1 10 20 Saved: a b"), Some(session.clone()));
         let notice = None;
-        assert_eq!(parse("7 1 10 20 "), Some(Session { notice, ..session }));
-        for text in ["", "7", "7 1 10", "x 1 10 20 ", "7 1 10 x "] {
+        assert_eq!(parse("a 1 10 20 "), Some(Session { notice, ..session }));
+        for text in ["", "a", "a 1 10", "a x 10 20 ", "a 1 10 x "] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -12,6 +12,7 @@ use database::Database;
 use handler::{Failure, Invocation, Kind, Reply, Variables};
 use migrate::{Fields, FurtherAction};
 use std::borrow::Cow;
+use std::cell::Cell;
 use web::{Request, Response, is_cross_site};
 
 /// The admin tool, with a program's own pages.
@@ -51,16 +52,13 @@ impl Site {
         Ok(Site { shared, routes })
     }
 
-    /// Refuses a secret with which sessions would not be safe; accepts any on a developer's
-    /// machine. Only a function that answers requests needs a secret.
+    /// Refuses a secret with which sessions would not be safe. A developer's machine needs none.
+    /// Only a function that answers requests needs a secret.
     ///
     /// # Errors
     /// `Function.InvalidSettings`: SECRET_KEY_BASE is missing, short, or a placeholder.
     pub fn check_secret(&self) -> Result<(), Failure> {
-        match self.shared.app_env.is_local() {
-            true => Ok(()),
-            false => self.shared.secrets.check(),
-        }
+        self.shared.secrets.check()
     }
 
     /// Returns the database that the settings name, for handlers of your own.
@@ -84,18 +82,19 @@ impl Site {
         if request.path != access_log::UP {
             request.check_headers()?;
         }
+        let user = Cell::new(None);
         let response = match self.rejection(&request) {
-            None => self.answer(invocation, &request),
+            None => self.answer(invocation, &request, &user),
             Some(rejection) => error_pages::rejected(&request, rejection),
         };
-        let reply = finish(response, &request, invocation);
+        let reply = finish(response, &request, invocation, user.get());
         if reply.body.len() <= request.reply_limit() {
             return Ok(reply);
         }
         let line = access_log::loggable(&request);
         log::error!("failed to answer {line}: the page is too large");
         let response = error_pages::too_large(&request);
-        Ok(finish(response, &request, invocation))
+        Ok(finish(response, &request, invocation, user.get()))
     }
 
     /// Runs the action that an event names: an action of the migration engine, `user` or `doctor`.
@@ -131,18 +130,23 @@ impl Site {
     }
 
     /// Answers a request; one that changes nothing once more, if the connection to the database was
-    /// lost meanwhile.
-    fn answer(&self, invocation: &Invocation, http: &Request) -> Response {
+    /// lost meanwhile. Sets `user` to the id of the user who is signed in.
+    fn answer(
+        &self,
+        invocation: &Invocation,
+        http: &Request,
+        user: &Cell<Option<i64>>,
+    ) -> Response {
         let Some(path) = http.segments() else {
             return error_pages::malformed_path(http);
         };
-        let mut response = self.try_answer(invocation, http, &path);
+        let mut response = self.try_answer(invocation, http, &path, user);
         if matches!(http.method.as_ref(), "GET" | "HEAD")
             && let Err(PageError::Failed(failure)) = &response
             && failure.kind() == Kind::ConnectionLost
         {
             log::warn!("answering once more: {failure}");
-            response = self.try_answer(invocation, http, &path);
+            response = self.try_answer(invocation, http, &path, user);
         }
         response
             .unwrap_or_else(|error| error_pages::for_error(&self.shared, invocation, http, error))
@@ -153,6 +157,7 @@ impl Site {
         invocation: &Invocation,
         http: &Request,
         path: &[Cow<str>],
+        user: &Cell<Option<i64>>,
     ) -> Result<Response, PageError> {
         let found = route::find([pages::BROWSING, pages::MANAGING, self.routes], path);
         let navigation = [pages::BROWSING, self.routes, pages::MANAGING];
@@ -174,15 +179,20 @@ impl Site {
             },
             // Also without a route: without a session, all paths that are not public are answered
             // alike, so that the answer does not tell which pages exist.
-            found => auth::answer(&self.shared, navigation, invocation, http, found),
+            found => auth::answer(&self.shared, navigation, invocation, http, found, user),
         }
     }
 }
 
 /// Prepares a response for the browser, logs the request, and makes the reply.
-fn finish(response: Response, request: &Request, invocation: &Invocation) -> Reply {
+fn finish(
+    response: Response,
+    request: &Request,
+    invocation: &Invocation,
+    user: Option<i64>,
+) -> Reply {
     let response = response.with("x-request-id", invocation.request_id.clone());
     let response = web::prepare(response, request);
-    access_log::write(request, response.status);
+    access_log::write(request, response.status, user);
     response.into_reply(request.shape)
 }

@@ -1,8 +1,9 @@
-//! `/audit`: the entries of the audit, and a form that selects among them.
+//! `/audit`: the entries of the audit, and a form that selects among them. The entries about users
+//! and their sign-ins are for admins.
 
 use crate::audit::{self, Entry, EntryFilter};
 use crate::display_value::table_path;
-use crate::{PageError, SignedInRequest};
+use crate::{PageError, Role, SignedInRequest};
 use askama::Template;
 use database::{Access, Connection, wrong_value};
 use records::catalog::Catalog;
@@ -34,6 +35,7 @@ pub(super) fn show(
         from: text("from"),
         to: text("to"),
         before: text("before"),
+        with_users: request.user.role == Role::Admin,
     };
     let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
     let catalog = request.catalog(&mut transaction)?;
@@ -63,10 +65,13 @@ pub(super) fn show(
     Ok(request.page_with(status, "Audit", &page))
 }
 
-/// Returns the address of an entry's row; `None` when the entry is the row's deletion, or its table
-/// is not shown or has no key.
+/// Returns the address of an entry's row, or of an export's table; `None` when the entry is the
+/// row's deletion, or its table is not shown or has no key.
 pub(super) fn href(catalog: &Catalog, entry: &Entry) -> Option<String> {
     let table = catalog.find(&entry.schema, &entry.table)?;
+    if entry.key.is_empty() {
+        return Some(table_path(table, ""));
+    }
     let has_page = entry.action != "deleted" && !table.key.is_empty();
     has_page.then(|| table_path(table, &format!("/row/{}", entry.key)))
 }

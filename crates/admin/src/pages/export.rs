@@ -3,9 +3,10 @@
 
 use super::list;
 use super::tables::grouped;
+use crate::audit::Deed;
 use crate::display_value::{list_path, table_path};
-use crate::error_pages;
 use crate::{PageError, SignedInRequest};
+use crate::{access_log, error_pages};
 use askama::Template;
 use database::{Access, Connection, Transaction, wrong_value};
 use records::Selection;
@@ -42,7 +43,12 @@ pub(super) fn show(
     let parameters = request.http.parameters()?;
     let is_own = |(name, _): &(String, String)| matches!(name.as_str(), "as" | "part");
     let (own, of_list): (Vec<_>, Vec<_>) = parameters.into_iter().partition(is_own);
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
+    // A file is written into the audit; the page before it is not.
+    let access = match field(&own, "as") {
+        "" => Access::ReadOnly,
+        _ => Access::ReadWrite,
+    };
+    let mut transaction = connection.transaction(request.invocation, access)?;
     let catalog = request.catalog(&mut transaction)?;
     let table = list::find(&catalog, request)?;
     let selection = match Selection::read(table, &of_list) {
@@ -65,7 +71,7 @@ pub(super) fn show(
         },
         "csv" => send(
             request,
-            &mut transaction,
+            transaction,
             table,
             &selection,
             Format::Csv,
@@ -73,7 +79,7 @@ pub(super) fn show(
         ),
         "json" => send(
             request,
-            &mut transaction,
+            transaction,
             table,
             &selection,
             Format::Json,
@@ -96,7 +102,7 @@ pub(super) fn show(
 /// it asks for the first part.
 fn send(
     request: &SignedInRequest,
-    transaction: &mut Transaction,
+    mut transaction: Transaction,
     table: &Table,
     selection: &Selection,
     format: Format,
@@ -106,7 +112,7 @@ fn send(
         true => LIMIT_WITH_GZIP,
         false => LIMIT_WITHOUT_GZIP,
     };
-    let export = match write(transaction, table, selection, format, limit) {
+    let export = match write(&mut transaction, table, selection, format, limit) {
         Ok(export) => export,
         Err(error) => return wrong_filter(request, error),
     };
@@ -121,6 +127,10 @@ fn send(
             Some((format, &export)),
         ));
     }
+    let query = selection.query(table, selection.cursor.as_ref());
+    let (query, rows) = (&access_log::filtered_query(&query), export.rows);
+    request.record(&mut transaction, &Deed::Export { table, query, rows })?;
+    transaction.commit()?;
     Ok(file(table, selection, format, export))
 }
 

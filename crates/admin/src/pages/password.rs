@@ -1,8 +1,11 @@
 //! `/password`: changes the password of the user who is signed in.
 
+use super::sign_in::{client, too_many};
+use crate::audit::Deed;
 use crate::session::Session;
 use crate::users::password::weakness;
-use crate::users::sign_in::{Attempt, attempt, set_password};
+use crate::users::sessions;
+use crate::users::sign_in::{Attempt, attempt, forget_attempts, set_password};
 use crate::{PageError, SignedInRequest};
 use askama::Template;
 use database::{Access, Connection};
@@ -33,23 +36,26 @@ pub(super) fn change(
     if let Some(weakness) = weakness(new, &user.email) {
         return Ok(page(request, 422, None, Some(weakness)));
     }
-    let address = &request.http.source_ip;
-    match attempt(connection, request.invocation, &user.email, now, address)? {
-        Attempt::User(_) => {}
+    let client = client(request.shared, request.http, &user.email);
+    match attempt(connection, request.invocation, &user.email, now, &client)? {
+        Attempt::User(..) => {}
         Attempt::Wrong => {
             let wrong = "This is not your password.".to_string();
             return Ok(page(request, 422, Some(wrong), None));
         }
         Attempt::TooMany(seconds) => {
-            let wrong = format!("There were too many attempts. Try again in {seconds} seconds.");
-            return Ok(page(request, 429, Some(wrong), None));
+            return Ok(page(request, 429, Some(too_many(seconds)), None));
         }
     }
+    let session = Session::begin();
     let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
-    let generation = set_password(&mut transaction, user, new)?;
+    set_password(&mut transaction, user, new)?;
+    forget_attempts(&mut transaction, user, &client)?;
+    sessions::begin(&mut transaction, user, &session.token)?;
+    request.record(&mut transaction, &Deed::Password { by_link: false })?;
     transaction.commit()?;
     let done = "Your password is changed, and every other session is over.".to_string();
-    let session = Session::begin(user.id, generation).with_notice(Some(done));
+    let session = session.with_notice(Some(done));
     let mut response = Response::redirect("/password");
     response
         .cookies

@@ -1,15 +1,17 @@
 //! `/sign-in`, `/sign-in/{token}`, `/sign-out` and `/sign-out-everywhere`: begin and end sessions.
 //! Knows no SQL: `users` checks the passwords and the links.
 
-use crate::error_pages;
+use crate::audit::{self, By, Deed};
 use crate::layout::Layout;
 use crate::session::Session;
-use crate::users::sign_in::{Attempt, attempt, record_sign_in, set_password};
-use crate::users::{end_sessions, link as links, password};
+use crate::shared::Shared;
+use crate::users::sign_in::{Attempt, Client, attempt, forget_attempts, set_password, set_time};
+use crate::users::{email, link as links, password, sessions};
 use crate::{PageError, PublicRequest, SignedInRequest, User};
+use crate::{device, error_pages};
 use askama::Template;
-use database::{Access, Connection};
-use web::{Response, field};
+use database::{Access, Connection, Transaction};
+use web::{Request, Response, field};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -38,23 +40,49 @@ pub(super) fn sign_in(request: &PublicRequest) -> Result<Response, PageError> {
     let (email, password) = (field(&fields, "email").trim(), field(&fields, "password"));
     let to = field(&fields, "to");
     let mut connection = request.connection()?;
-    let (invocation, address) = (request.invocation, &request.http.source_ip);
+    let client = client(request.shared, request.http, email);
+    let wrong = || {
+        let wrong = "There is no such address with this password.";
+        form(422, to, email, Some(wrong.to_string()))
+    };
     Ok(
-        match attempt(&mut connection, invocation, email, password, address)? {
-            Attempt::User(user) => {
-                let session = Session::begin(user.id, user.generation);
-                begin(request, own_path(to), &session)
+        match attempt(
+            &mut connection,
+            request.invocation,
+            email,
+            password,
+            &client,
+        )? {
+            Attempt::User(user, hash) => {
+                let mut transaction =
+                    connection.transaction(request.invocation, Access::ReadWrite)?;
+                match set_time(&mut transaction, &user, Some(&hash))? {
+                    true => begin(request, transaction, &user, &client, own_path(to))?,
+                    false => wrong(),
+                }
             }
-            Attempt::Wrong => {
-                let wrong = "There is no such address with this password.";
-                form(422, to, email, Some(wrong.to_string()))
-            }
-            Attempt::TooMany(seconds) => {
-                let wrong =
-                    format!("There were too many attempts. Try again in {seconds} seconds.");
-                form(429, to, email, Some(wrong)).with("retry-after", seconds.to_string())
-            }
+            Attempt::Wrong => wrong(),
+            Attempt::TooMany(seconds) => form(429, to, email, Some(too_many(seconds)))
+                .with("retry-after", seconds.to_string()),
         },
+    )
+}
+
+/// Returns the client of an attempt to sign in to the account of an address.
+pub(super) fn client<'a>(shared: &Shared, http: &'a Request, address: &str) -> Client<'a> {
+    let email = email::normalize(address).unwrap_or_default();
+    Client {
+        address: &http.source_ip,
+        network: http.client_network(),
+        device: device::read(&shared.secrets, http, &email),
+    }
+}
+
+/// Says how long to wait, to a client that guesses or to one whose account others guess at.
+pub(super) fn too_many(seconds: u64) -> String {
+    format!(
+        "There were too many attempts. Try again in {seconds} seconds. In a browser that has signed \
+         in to this account before, the attempts of others do not count."
     )
 }
 
@@ -83,20 +111,40 @@ pub(super) fn use_link(request: &PublicRequest) -> Result<Response, PageError> {
     if let Some(weakness) = password::weakness(new, &user.email) {
         return Ok(choose(422, &user, Some(weakness)));
     }
-    let generation = set_password(&mut transaction, &user, new)?;
-    record_sign_in(&mut transaction, &user)?;
-    transaction.commit()?;
+    set_password(&mut transaction, &user, new)?;
+    set_time(&mut transaction, &user, None)?;
+    let deed = Deed::Password { by_link: true };
+    let request_id = &request.invocation.request_id;
+    audit::record(&mut transaction, By::User(&user), request_id, &deed)?;
     log::info!("user {} chose a password by a link", user.id);
-    let session = Session::begin(user.id, generation);
-    Ok(begin(request, "/".to_string(), &session))
+    let client = client(request.shared, request.http, &user.email);
+    begin(request, transaction, &user, &client, "/".to_string())
 }
 
-/// Gives the browser a session, and redirects it to a page.
-fn begin(request: &PublicRequest, to: String, session: &Session) -> Response {
+/// Begins a session of a user, gives the browser its cookies, and redirects it to a page.
+fn begin(
+    request: &PublicRequest,
+    mut transaction: Transaction,
+    user: &User,
+    client: &Client,
+    to: String,
+) -> Result<Response, PageError> {
+    let session = Session::begin();
+    forget_attempts(&mut transaction, user, client)?;
+    sessions::begin(&mut transaction, user, &session.token)?;
+    let deed = Deed::SignIn {
+        address: client.address,
+        from_known_browser: client.device.is_some(),
+    };
+    let request_id = &request.invocation.request_id;
+    audit::record(&mut transaction, By::User(user), request_id, &deed)?;
+    transaction.commit()?;
+    log::info!("user {} signed in from {}", user.id, client.address);
+    let secrets = &request.shared.secrets;
     let mut response = Response::redirect(to);
-    let cookie = session.cookie(&request.shared.secrets);
-    response.cookies.push(cookie);
-    response
+    response.cookies.push(session.cookie(secrets));
+    response.cookies.push(device::cookie(secrets, &user.email));
+    Ok(response)
 }
 
 /// Returns the form for a new password.
@@ -114,14 +162,16 @@ fn void(request: &PublicRequest) -> Response {
     error_pages::notice(request.http, 404, "This link is void", text, "")
 }
 
-/// Removes the session from the browser.
+/// Ends the session, and removes it from the browser.
 pub(super) fn sign_out(
     request: &SignedInRequest,
-    _: &mut Connection,
+    connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut response = Response::redirect("/sign-in");
-    response.cookies.push(Session::end(&request.shared.secrets));
-    Ok(response)
+    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
+    sessions::end(&mut transaction, &request.session.token)?;
+    request.record(&mut transaction, &Deed::SignOut)?;
+    transaction.commit()?;
+    Ok(signed_out(request))
 }
 
 /// Ends every session of the user, this one too.
@@ -130,9 +180,16 @@ pub(super) fn sign_out_everywhere(
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
     let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
-    end_sessions(&mut transaction, &request.user)?;
+    sessions::end_all(&mut transaction, &request.user)?;
+    request.record(&mut transaction, &Deed::SignOutEverywhere(&request.user))?;
     transaction.commit()?;
-    sign_out(request, connection)
+    Ok(signed_out(request))
+}
+
+fn signed_out(request: &SignedInRequest) -> Response {
+    let mut response = Response::redirect("/sign-in");
+    response.cookies.push(Session::end(&request.shared.secrets));
+    response
 }
 
 fn form(status: u16, to: &str, email: &str, wrong: Option<String>) -> Response {

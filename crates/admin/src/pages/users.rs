@@ -1,7 +1,9 @@
 //! `/users`: the users of the tool, and the forms that add and change them; for admins.
 
+use super::confirm;
+use crate::audit::Deed;
 use crate::error_pages;
-use crate::users::{self, Role, User, link};
+use crate::users::{self, Role, User, email, link, sessions};
 use crate::{PageError, SignedInRequest};
 use askama::Template;
 use database::{Access, Connection, Transaction};
@@ -12,9 +14,17 @@ use web::{Response, field};
 struct Users<'a> {
     users: Vec<User>,
     own_id: i64,
-    link: Option<String>,
+    link: Option<Link<'a>>,
     wrong: Option<&'a str>,
     email: &'a str,
+}
+
+/// A one-time link, as it is shown.
+struct Link<'a> {
+    email: &'a str,
+    /// The address of the pages; `None` when no setting has it.
+    origin: Option<String>,
+    path: &'a str,
 }
 
 impl Users<'_> {
@@ -37,21 +47,25 @@ pub(super) fn add(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
     let fields = request.http.form()?;
-    let email = field(&fields, "email").trim();
+    if let Some(form) = confirm::password_first(request, connection, &fields)? {
+        return Ok(form);
+    }
+    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
+    let text = field(&fields, "email");
     let Some(role) = Role::named(field(&fields, "role")) else {
         let wrong = Some("Choose a role.");
-        return list(request, &mut transaction, 422, None, wrong, email);
+        return list(request, &mut transaction, 422, None, wrong, text);
     };
-    if !users::is_email(email) {
-        let wrong = Some("This is not an email address.");
-        return list(request, &mut transaction, 422, None, wrong, email);
-    }
-    let Some(user) = users::add(&mut transaction, email, role)? else {
+    let email = match email::normalize(text) {
+        Ok(email) => email,
+        Err(wrong) => return list(request, &mut transaction, 422, None, Some(wrong), text),
+    };
+    let Some(user) = users::add(&mut transaction, &email, role)? else {
         let wrong = Some("A user with this address exists already.");
-        return list(request, &mut transaction, 422, None, wrong, email);
+        return list(request, &mut transaction, 422, None, wrong, text);
     };
+    request.record(&mut transaction, &Deed::Added(&user))?;
     log::info!(
         "user {} added user {} as {}",
         request.user.id,
@@ -67,21 +81,27 @@ pub(super) fn change(
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
     let fields = request.http.form()?;
+    if let Some(form) = confirm::password_first(request, connection, &fields)? {
+        return Ok(form);
+    }
     let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
     let user = users::find(&mut transaction, request.capture("id")?)?.ok_or(PageError::NotFound)?;
     let action = field(&fields, "action");
-    let (done, notice) = match (action, Role::named(field(&fields, "role"))) {
+    let (done, deed, notice) = match (action, Role::named(field(&fields, "role"))) {
         ("role", Some(role)) => (
             users::set_role(&mut transaction, &user, role)?,
+            Deed::Role(&user, role),
             format!("{} is {} now.", user.email, role.name()),
         ),
         ("remove", _) => (
             users::remove(&mut transaction, &user)?,
+            Deed::Removed(&user),
             format!("{} is removed.", user.email),
         ),
         ("sign-out", _) => {
-            users::end_sessions(&mut transaction, &user)?;
-            (true, format!("Every session of {} is over.", user.email))
+            sessions::end_all(&mut transaction, &user)?;
+            let notice = format!("Every session of {} is over.", user.email);
+            (true, Deed::SignOutEverywhere(&user), notice)
         }
         ("link", _) => return show_link(request, transaction, &user),
         _ => {
@@ -99,6 +119,7 @@ pub(super) fn change(
         let wrong = Some("This is the only admin: make another user an admin first.");
         return list(request, &mut transaction, 422, None, wrong, "");
     }
+    request.record(&mut transaction, &deed)?;
     transaction.commit()?;
     log::info!(
         "user {} changed user {}: `{action}`",
@@ -114,12 +135,20 @@ fn show_link(
     mut transaction: Transaction,
     user: &User,
 ) -> Result<Response, PageError> {
-    let link = link::make(&mut transaction, user)?;
-    let origin = request.shared.hosts.origin().unwrap_or_else(|| {
-        let host = request.http.header("host").unwrap_or_default();
-        format!("https://{host}")
-    });
-    let link = format!("{}: {origin}{}", user.email, link.path);
+    request.record(&mut transaction, &Deed::Link(user))?;
+    let made = link::make(&mut transaction, user)?;
+    let hosts = &request.shared.hosts;
+    let host = request.http.header("host").unwrap_or_default();
+    let link = Link {
+        email: &user.email,
+        // Where any host is served, the request's own may be another's, and is not believed.
+        origin: match (hosts.origin(), hosts.is_open()) {
+            (Some(origin), _) => Some(origin),
+            (None, false) => Some(format!("https://{host}")),
+            (None, true) => None,
+        },
+        path: &made.path,
+    };
     let response = list(request, &mut transaction, 200, Some(link), None, "")?;
     transaction.commit()?;
     Ok(response.with("cache-control", "no-store"))
@@ -129,7 +158,7 @@ fn list(
     request: &SignedInRequest,
     transaction: &mut Transaction,
     status: u16,
-    link: Option<String>,
+    link: Option<Link>,
     wrong: Option<&str>,
     email: &str,
 ) -> Result<Response, PageError> {

@@ -4,12 +4,9 @@
 //! The database has only the SHA-256 of a link's token, so that reading it is not enough to use a
 //! link. Knows no page.
 
-use super::{User, find};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use super::{User, digest, find};
+use crate::secrets::random_token;
 use database::Transaction;
-use ring::rand::{SecureRandom, SystemRandom};
-use sha2::{Digest, Sha256};
 
 /// The path of a link, without its token.
 pub(crate) const PATH: &str = "/sign-in/";
@@ -28,10 +25,7 @@ pub(crate) struct Link {
 /// # Errors
 /// Postgres's own.
 pub(crate) fn make(transaction: &mut Transaction, user: &User) -> Result<Link, postgres::Error> {
-    let mut bytes = [0; 32];
-    let filled = SystemRandom::new().fill(&mut bytes);
-    filled.expect("the kernel gives random bytes");
-    let token = BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let token = random_token();
     let id = user.id.to_string();
     // The lock makes two links at once one after the other, so that only the second works.
     let lock = "SELECT id::text FROM plain_lambda.users WHERE id::text = $1 FOR UPDATE";
@@ -78,9 +72,4 @@ pub(crate) fn void(transaction: &mut Transaction, user: &User) -> Result<(), pos
     let statement = "DELETE FROM plain_lambda.sign_in_links WHERE user_id = $1::bigint";
     transaction.rows(statement, &[Some(&user.id.to_string())])?;
     Ok(())
-}
-
-fn digest(token: &str) -> String {
-    let digest = Sha256::digest(token.as_bytes());
-    BASE64_URL_SAFE_NO_PAD.encode(digest)
 }

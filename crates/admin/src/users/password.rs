@@ -21,6 +21,11 @@ const SHORTEST: usize = 12;
 /// Characters of a password at most. More of them only cost time.
 const LONGEST: usize = 1000;
 
+/// The most common passwords of 12 characters and more: those of Django's list of 20,000 that the
+/// rules of [`is_monotonous`] do not find. Shorter ones are refused for their length.
+/// (`common-passwords.txt.gz`, Django 5.2, BSD licence; made by Royce Williams.)
+const COMMON: &str = include_str!("common_passwords.txt");
+
 /// Returns what is wrong with a new password, if anything is.
 pub(crate) fn weakness(password: &str, email: &str) -> Option<&'static str> {
     if password.chars().count() < SHORTEST {
@@ -29,8 +34,35 @@ pub(crate) fn weakness(password: &str, email: &str) -> Option<&'static str> {
     if password.chars().count() > LONGEST {
         return Some("Choose a password of at most 1000 characters.");
     }
-    let same = password.eq_ignore_ascii_case(email);
-    same.then_some("Choose a password that is not your address.")
+    if password.eq_ignore_ascii_case(email) {
+        return Some("Choose a password that is not your address.");
+    }
+    let lower = password.to_lowercase();
+    if COMMON.lines().any(|common| common == lower) || is_monotonous(&lower) {
+        return Some("Many people choose this password, so it is guessed first. Choose another.");
+    }
+    None
+}
+
+/// Returns whether a password has less than 5 different characters, repeats a shorter text, or
+/// counts up or down, as `123456789012` does.
+fn is_monotonous(password: &str) -> bool {
+    let characters: Vec<char> = password.chars().collect();
+    let mut different = characters.clone();
+    different.sort_unstable();
+    different.dedup();
+    let repeats = |length: usize| {
+        characters
+            .iter()
+            .eq(characters[..length].iter().cycle().take(characters.len()))
+    };
+    let counts = |from: usize, to: usize| {
+        characters.windows(2).all(|pair| {
+            let (first, second) = (pair[from], pair[to]);
+            u32::from(first) + 1 == u32::from(second) || (first, second) == ('9', '0')
+        })
+    };
+    different.len() < 5 || (1..=characters.len() / 2).any(repeats) || counts(0, 1) || counts(1, 0)
 }
 
 /// Hashes a password with a new salt.
@@ -128,5 +160,31 @@ mod tests {
         assert!(weakness(&"x".repeat(1001), "a@b").is_some());
         assert!(weakness("Somebody@north.example", "somebody@north.example").is_some());
         assert_eq!(weakness("twelve chars", "a@b"), None);
+    }
+
+    #[test]
+    fn a_password_that_many_choose_is_refused() {
+        for common in [
+            "aaaaaaaaaaaa",
+            "123456789012",
+            "098765432109",
+            "abcdefghijklm",
+            "121212121212",
+            "passwordpassword",
+            "1234512345123",
+            "Password1234",
+            "Qwerty123456",
+            "1q2w3e4r5t6y",
+            "motherfucker",
+        ] {
+            assert!(weakness(common, "a@b").is_some(), "{common}");
+        }
+        for own in [
+            "correct horse battery",
+            "a brand new password",
+            "another password",
+        ] {
+            assert_eq!(weakness(own, "a@b"), None, "{own}");
+        }
     }
 }
