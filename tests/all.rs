@@ -9,6 +9,7 @@ mod support;
 
 mod architecture;
 mod arm64;
+mod audit;
 mod aws_cli;
 mod browser;
 mod cargo_lambda;
@@ -35,6 +36,7 @@ mod own_pages;
 mod private_postgres;
 mod records;
 mod senders;
+mod sessions;
 mod settings;
 mod sign_in;
 mod troubleshooting;

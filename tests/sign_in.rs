@@ -570,6 +570,19 @@ fn a_weak_secret_keeps_the_web_function_from_starting() {
         assert!(secret.is_empty() || !message.contains(secret), "{message}");
         api.reply(202, "{}");
     }
+    for environment in ["development", "test"] {
+        let variables = [
+            ("APP_ENV", environment),
+            ("AWS_XRAY_DAEMON_ADDRESS", "169.254.79.129:2000"),
+        ];
+        let mut api = RuntimeApi::with(&bootstrap(), "http", &variables);
+        let message = api.request().json()["errorMessage"].to_string();
+        assert!(
+            message.contains("APP_ENV") && message.contains("this is AWS"),
+            "{message}"
+        );
+        api.reply(202, "{}");
+    }
     let database = Database::new();
     let migrations = Local::with(&database)
         .env("APP_ENV", "production")

@@ -5,6 +5,8 @@ CREATE TABLE plain_lambda.sessions (
     token_sha256 text PRIMARY KEY,
     user_id      bigint NOT NULL REFERENCES plain_lambda.users (id) ON DELETE CASCADE,
     signed_in_at timestamptz NOT NULL DEFAULT now(),
+    -- When the user last gave the password.
+    confirmed_at timestamptz NOT NULL DEFAULT now(),
     -- The table and the transaction that made the row. A restored row has others: it is no session.
     origin       text NOT NULL
 );

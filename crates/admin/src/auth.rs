@@ -32,7 +32,8 @@ pub(crate) fn answer<'a>(
         return Ok(sign_in_first(http));
     };
     let mut connection = shared.database.connection(invocation, Purpose::Pages)?;
-    let Some(user) = users::find_by_session(&mut connection, invocation, &session.token)? else {
+    let found_user = users::find_by_session(&mut connection, invocation, &session.token)?;
+    let Some((user, is_confirmed)) = found_user else {
         return Ok(sign_in_first(http));
     };
     signed_in.set(Some(user.id));
@@ -58,7 +59,7 @@ pub(crate) fn answer<'a>(
         shared,
         captures,
         session,
-        is_confirmed_now: Cell::new(false),
+        is_confirmed,
         started,
         is_first: !shared.has_served_a_user.swap(true, Ordering::Relaxed),
     };

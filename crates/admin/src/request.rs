@@ -12,7 +12,6 @@ use database::{Connection, Purpose, Transaction};
 use handler::{Failure, Invocation};
 use records::catalog::{Catalog, Table};
 use records::write::Change;
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 use web::{Captures, FromCapture, Request, Response};
@@ -53,8 +52,8 @@ pub struct SignedInRequest<'a, 'event> {
     pub(crate) shared: &'a Shared,
     pub(crate) captures: Captures<'a>,
     pub(crate) session: Session,
-    /// Whether the user has given the password in this request.
-    pub(crate) is_confirmed_now: Cell<bool>,
+    /// Whether the user has given the password in the last quarter of an hour.
+    pub(crate) is_confirmed: bool,
     /// The time when `auth` received the request.
     pub(crate) started: Instant,
     /// Whether it is the process's first request of a signed-in user.
@@ -113,7 +112,7 @@ impl SignedInRequest<'_, '_> {
     /// Redirects the browser to another page, which shows `notice` once: its first 200 characters.
     pub fn redirect(&self, to: String, notice: &str) -> Response {
         let notice = notice.chars().take(200).collect();
-        let session = self.session_with_notice(Some(notice));
+        let session = self.session.with_notice(Some(notice));
         let mut response = Response::redirect(to);
         response.cookies.push(session.cookie(&self.shared.secrets));
         response
@@ -151,21 +150,12 @@ impl SignedInRequest<'_, '_> {
     /// Renews the session's cookie when that is due, or when `response` shows the session's notice.
     pub(crate) fn keep_session(&self, mut response: Response) -> Response {
         let shown = self.session.notice.is_some() && response.status == 200;
-        let is_due = shown || self.session.is_renewal_due() || self.is_confirmed_now.get();
-        if response.cookies.is_empty() && is_due {
+        if response.cookies.is_empty() && (shown || self.session.is_renewal_due()) {
             let notice = self.session.notice.clone().filter(|_| !shown);
-            let session = self.session_with_notice(notice);
+            let session = self.session.with_notice(notice);
             response.cookies.push(session.cookie(&self.shared.secrets));
         }
         response.with("vary", "cookie")
-    }
-
-    fn session_with_notice(&self, notice: Option<String>) -> Session {
-        let session = self.session.with_notice(notice);
-        match self.is_confirmed_now.get() {
-            true => session.confirmed(),
-            false => session,
-        }
     }
 
     /// Adds to the audit what the user did, other than a change of a row, in the transaction that

