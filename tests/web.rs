@@ -309,7 +309,7 @@ fn up_with_db_asks_the_database() {
     let (status, body) = local.get("/up?db");
     assert_eq!(
         (status.as_u16(), &*body),
-        (503, "5 migrations are pending\n")
+        (503, "6 migrations are pending\n")
     );
     local
         .invoke("migrations", r#"{"action":"migrate"}"#)

@@ -76,10 +76,10 @@ fn a_database_of_0_1_is_upgraded_without_its_files() {
     assert_eq!(versions(&status["pending"]), ["1"], "{status}");
     assert_eq!(status["missing"], json!([]), "{status}");
     assert_eq!(versions(&status["built_in"]["applied"]), ["1", "2"]);
-    assert_eq!(status["built_in"]["pending"], json!([]), "{status}");
+    assert_eq!(versions(&status["built_in"]["pending"]), ["3"]);
     let reply = local.invoke("migrations", MIGRATE).expect("it migrates");
     assert_eq!(versions(&reply["applied"]), ["1"], "{reply}");
-    assert_eq!(reply["built_in"]["applied"], json!([]), "{reply}");
+    assert_eq!(versions(&reply["built_in"]["applied"]), ["3"], "{reply}");
     assert_eq!(users(&database), 1);
 }
 
@@ -109,7 +109,7 @@ fn a_new_database_skips_the_files_of_0_1() {
     let local = local(&database, dir.path());
     let reply = local.invoke("migrations", MIGRATE).expect("it migrates");
     assert_eq!(reply["applied"], json!([]), "{reply}");
-    assert_eq!(versions(&reply["built_in"]["applied"]), ["1", "2"]);
+    assert_eq!(versions(&reply["built_in"]["applied"]), ["1", "2", "3"]);
 }
 
 #[test]
@@ -119,16 +119,20 @@ fn status_and_pending_tell_built_in_migrations_from_the_users() {
     let local = local(&database, dir.path());
     let status = invoke(&local, &json!({"action": "status"}));
     assert_eq!(versions(&status["pending"]), ["1"], "{status}");
-    assert_eq!(versions(&status["built_in"]["pending"]), ["1", "2"]);
+    assert_eq!(versions(&status["built_in"]["pending"]), ["1", "2", "3"]);
     let error = local
         .invoke("migrations", r#"{"action":"pending"}"#)
         .expect_err("migrations are pending");
     let message = error["errorMessage"].as_str().unwrap_or_default();
-    let says = "3 pending: 1_create_users (built in), 2_create_audit (built in), 1_a";
+    let says = "4 pending: 1_create_users (built in), 2_create_audit (built in), \
+                3_create_sessions (built in), 1_a";
     assert!(message.contains(says), "{message}");
     let dry_run = invoke(&local, &json!({"action": "migrate", "dry_run": true}));
     assert_eq!(versions(&dry_run["would_apply"]), ["1"], "{dry_run}");
-    assert_eq!(versions(&dry_run["built_in"]["would_apply"]), ["1", "2"]);
+    assert_eq!(
+        versions(&dry_run["built_in"]["would_apply"]),
+        ["1", "2", "3"]
+    );
     assert!(!database.has("plain_lambda.users"));
 }
 
@@ -160,7 +164,7 @@ fn the_users_files_may_have_the_versions_of_the_built_in_ones() {
     let local = local(&database, dir.path());
     let reply = local.invoke("migrations", MIGRATE).expect("it migrates");
     assert_eq!(versions(&reply["applied"]), ["1", "2"], "{reply}");
-    assert_eq!(versions(&reply["built_in"]["applied"]), ["1", "2"]);
+    assert_eq!(versions(&reply["built_in"]["applied"]), ["1", "2", "3"]);
     assert!(database.has("users") && database.has("plain_lambda.users"));
     let status = invoke(&local, &json!({"action": "status"}));
     assert_eq!(versions(&status["applied"]), ["1", "2"], "{status}");

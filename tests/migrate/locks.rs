@@ -119,7 +119,7 @@ fn a_concurrent_index_does_not_deadlock_with_a_second_run_that_waits() {
     thread::scope(|scope| {
         let run = scope.spawn(|| first.invoke("migrations", MIGRATE));
         wait_for("the index to be begun", || {
-            first.log().contains("applying").then_some(())
+            first.log().contains("1_a.sql").then_some(())
         });
         let waiter = scope.spawn(|| second.invoke("migrations", MIGRATE));
         wait_for("the second run to wait", || {

@@ -38,7 +38,7 @@ pub(crate) const SECRET: &str = "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a697
 pub(crate) const MIGRATIONS: usize = 3;
 
 /// The number of the built-in migrations.
-pub(crate) const BUILT_IN: usize = 2;
+pub(crate) const BUILT_IN: usize = 3;
 
 /// Returns how long a test waits for a condition before it fails. Shorter for another runtime, which may
 /// fail in every row of the conformance suite.
