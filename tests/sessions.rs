@@ -143,7 +143,7 @@ fn a_restored_session_is_none() {
 
 #[test]
 fn a_session_ends_after_two_weeks_whatever_its_cookie_says() {
-    let (database, local, admin) = started();
+    let (database, _local, admin) = started();
     let age = |interval: &str| {
         // The row is written again, by a transaction of its own.
         format!(

@@ -258,7 +258,10 @@ pub(crate) fn count_refusal(
         WITH counted AS (
             UPDATE plain_lambda.audit
             SET after = jsonb_build_object('attempts', (after ->> 'attempts')::bigint + 1)
-            WHERE action = 'refusal' AND user_id = $1::bigint AND at >= date_trunc('hour', now())
+            WHERE id = (
+                SELECT max(id) FROM plain_lambda.audit
+                WHERE action = 'refusal' AND user_id = $1::bigint
+                    AND at >= date_trunc('hour', now()))
             RETURNING id)
         INSERT INTO plain_lambda.audit
             (user_id, email, action, table_schema, table_name, key, after, request_id)

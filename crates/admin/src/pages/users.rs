@@ -119,7 +119,10 @@ pub(super) fn change(
         let wrong = Some("This is the only admin: make another user an admin first.");
         return list(request, &mut transaction, 422, None, wrong, "");
     }
-    request.record(&mut transaction, &deed)?;
+    let is_same = matches!(deed, Deed::Role(user, role) if user.role == role);
+    if !is_same {
+        request.record(&mut transaction, &deed)?;
+    }
     transaction.commit()?;
     log::info!(
         "user {} changed user {}: `{action}`",

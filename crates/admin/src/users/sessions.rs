@@ -34,7 +34,8 @@ pub(crate) fn begin(
     token: &str,
 ) -> Result<(), postgres::Error> {
     let old = format!(
-        "DELETE FROM plain_lambda.sessions WHERE NOT ({})",
+        "DELETE FROM plain_lambda.sessions WHERE token_sha256 IN (
+             SELECT token_sha256 FROM plain_lambda.sessions WHERE NOT ({}) FOR UPDATE SKIP LOCKED)",
         is_current()
     );
     transaction.rows(&old, &[])?;

@@ -151,17 +151,13 @@ fn seconds_to_wait(
     // others. All take the lock of the network first, so that two do not wait for one another. A
     // known browser takes its own lock only: otherwise it would wait for others.
     let lock = "SELECT pg_advisory_xact_lock(hashtext('plain_lambda sign-in'), hashtext($1))::text";
-    match &client.device {
-        Some(device) => drop(transaction.rows(lock, &[Some(device)])?),
-        None => {
-            transaction.rows(lock, &[Some(&client.network)])?;
-            transaction.rows(lock, &[Some(email)])?;
-        }
-    }
-    let limits: &[Limit] = match client.device {
-        Some(_) => &OF_KNOWN,
-        None => &OF_OTHERS,
+    let (limits, locks): (&[Limit], _) = match client.device.as_deref() {
+        Some(device) => (&OF_KNOWN, vec![device]),
+        None => (&OF_OTHERS, vec![client.network.as_str(), email]),
     };
+    for name in locks {
+        transaction.rows(lock, &[Some(name)])?;
+    }
     let counts = limits.iter().map(|(condition, _)| {
         let filter = format!("FILTER (WHERE {condition})");
         format!(
