@@ -100,8 +100,11 @@ fn a_form_signs_in_and_the_cookie_comes_back_with_each_sender() {
         let reply = answer(&local, &with_form(read(event), "/sign-in", &form));
         assert_eq!(reply["statusCode"], 303, "{sender}: {reply}");
         let cookies = cookies(&reply);
-        assert_eq!(cookies.len(), 1, "{sender}: {reply}");
-        let pair = cookies[0].split(';').next().expect("it is a pair");
+        let [device, session] = cookies[..] else {
+            panic!("{sender}: {reply}");
+        };
+        assert!(device.starts_with("__Host-device-"), "{sender}: {reply}");
+        let pair = session.split(';').next().expect("it is a pair");
         let mut next = read(event);
         match next["version"].as_str() {
             Some(_) => {

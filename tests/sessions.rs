@@ -77,7 +77,7 @@ fn known_browser(local: &Local, email: &str) -> Vec<String> {
 fn signing_out_ends_the_session_and_no_other() {
     let (_database, local, admin) = started();
     let copied = admin.cookie();
-    let other = known_browser(&local, ADMIN).remove(0);
+    let other = known_browser(&local, ADMIN).remove(1);
     assert_eq!(admin.post("/sign-out", &[]).leads_to(), "/sign-in");
     assert!(!opens(&local, &copied), "the copied cookie is void");
     assert!(opens(&local, &other), "another browser stays signed in");
@@ -134,7 +134,7 @@ fn a_restored_session_is_none() {
          INSERT INTO plain_lambda.sessions SELECT * FROM dump",
     );
     assert!(!opens(&local, &cookie), "the table is restored");
-    let anew = known_browser(&local, ADMIN).remove(0);
+    let anew = known_browser(&local, ADMIN).remove(1);
     assert!(opens(&local, &anew));
     let left = "SELECT count(*) FROM plain_lambda.sessions";
     let left = database.client().query_one(left, &[]).expect("it may");
@@ -189,10 +189,10 @@ fn a_known_browser_is_known_to_its_own_account_only_and_waits_for_its_own_guesse
         known_browser(&local, "viewer@example.com"),
     );
     let name = |cookies: &[String]| {
-        let (name, _) = cookies[1].split_once('=').expect("it is a pair");
+        let (name, _) = cookies[0].split_once('=').expect("it is a pair");
         name.to_string()
     };
-    let (_, value) = other[1].split_once('=').expect("it is a pair");
+    let (_, value) = other[0].split_once('=').expect("it is a pair");
     let forged = [format!("{}={value}", name(&own))];
     let guess = |ip: &str, cookies: &[String]| {
         status(&attempt(&local, ip, ADMIN, "a wrong password", cookies))

@@ -308,12 +308,16 @@ fn a_session_cookie_is_http_only_and_secure() {
     local.workshop();
     let fields = [("email", "admin@example.com"), ("password", PASSWORD)];
     let answer = local.visitor().post("/sign-in", &fields);
-    let cookie = answer.header("set-cookie");
-    assert!(cookie.starts_with("__Host-session="), "{cookie}");
-    for attribute in ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"] {
-        assert!(cookie.contains(&format!("; {attribute}")), "{cookie}");
+    let cookies = answer.headers.get_all("set-cookie").iter();
+    let cookies: Vec<&str> = cookies.filter_map(|cookie| cookie.to_str().ok()).collect();
+    assert_eq!(cookies.len(), 2, "{cookies:?}");
+    for (cookie, name) in cookies.iter().zip(["__Host-device-", "__Host-session="]) {
+        assert!(cookie.starts_with(name), "{cookie}");
+        for attribute in ["Path=/", "HttpOnly", "Secure", "SameSite=Lax"] {
+            assert!(cookie.contains(&format!("; {attribute}")), "{cookie}");
+        }
+        assert!(!cookie.to_lowercase().contains("domain"), "{cookie}");
     }
-    assert!(!cookie.to_lowercase().contains("domain"), "{cookie}");
 }
 
 #[test]

@@ -142,7 +142,8 @@ impl Person {
 
     fn keep(&self, mut response: Response<Body>) -> Answer {
         let headers = response.headers().clone();
-        if let Some(cookie) = headers.get("set-cookie") {
+        // The session's is the last one.
+        if let Some(cookie) = headers.get_all("set-cookie").iter().next_back() {
             let cookie = cookie.to_str().expect("it is ASCII");
             let pair = cookie.split(';').next().unwrap_or_default();
             self.set_cookie(match pair.ends_with('=') {

@@ -1,7 +1,8 @@
 //! The cookie of a browser that has signed in to an account: the attempts of such a browser are
 //! counted for themselves, so that nobody else can make it wait ("Device cookies", OWASP).
 //!
-//! It opens nothing: the password is asked for all the same. Knows no page and no database.
+//! It opens nothing: the password is asked for all the same. Knows no page and no database. A load
+//! balancer that sends one value of each header never sends it.
 
 use crate::secrets::{Secrets, random_token};
 use crate::session::{cookie_attributes, seal, unsealed_cookie};

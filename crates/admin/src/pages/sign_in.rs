@@ -142,8 +142,9 @@ fn begin(
     log::info!("user {} signed in from {}", user.id, client.address);
     let secrets = &request.shared.secrets;
     let mut response = Response::redirect(to);
-    response.cookies.push(session.cookie(secrets));
+    // The session's comes last: a balancer with one value for each header sends that one.
     response.cookies.push(device::cookie(secrets, &user.email));
+    response.cookies.push(session.cookie(secrets));
     Ok(response)
 }
 

@@ -41,7 +41,7 @@ pub(crate) fn normalize(text: &str) -> Result<String, &'static str> {
 /// Returns whether a text has Latin letters, and letters of a script with which they are confused:
 /// Greek, Cyrillic, Armenian or Cherokee.
 fn mixes_scripts(text: &str) -> bool {
-    let is_latin = |c: char| c.is_alphabetic() && c < '\u{370}';
+    let is_latin = |c: char| c.is_ascii_alphabetic() || matches!(c, '\u{c0}'..='\u{24f}');
     let is_like_latin = |c: char| matches!(c, '\u{370}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{1f00}'..='\u{1fff}');
     text.contains(is_latin) && text.contains(is_like_latin)
 }

@@ -37,7 +37,7 @@ pub(crate) fn weakness(password: &str, email: &str) -> Option<&'static str> {
     if password.eq_ignore_ascii_case(email) {
         return Some("Choose a password that is not your address.");
     }
-    let lower = password.to_lowercase();
+    let lower = password.to_ascii_lowercase();
     if COMMON.lines().any(|common| common == lower) || is_monotonous(&lower) {
         return Some("Many people choose this password, so it is guessed first. Choose another.");
     }
