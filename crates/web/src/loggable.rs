@@ -71,7 +71,8 @@ impl<'a> Loggable<'a> {
         segments.collect::<Vec<_>>().join("/")
     }
 
-    fn query(&self) -> String {
+    /// Returns the query with `[filtered]` for each secret value, without a question mark.
+    pub fn query(&self) -> String {
         let (column, values) = self.secrets.column;
         let mut hides_values = false;
         let pairs = self.query.split('&').map(|pair| {

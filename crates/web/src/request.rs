@@ -191,13 +191,6 @@ impl<'a> Request<'a> {
         client::network(&self.source_ip)
     }
 
-    /// Returns the network of the client, by which attempts are counted: an IPv4 address, or the
-    /// /64 of an IPv6 address (`2001:db8:1:2::/64`), without a port; `unknown` when the address
-    /// cannot be read.
-    pub fn client_network(&self) -> String {
-        client::network(&self.source_ip)
-    }
-
     /// Returns the segments of the path, each decoded. `None` when two hexadecimal digits do not
     /// follow a `%`, when the decoded bytes are not UTF-8, or when there is a NUL.
     pub fn segments(&self) -> Option<Vec<Cow<'_, str>>> {

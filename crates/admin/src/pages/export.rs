@@ -127,8 +127,8 @@ fn send(
             Some((format, &export)),
         ));
     }
-    let query = selection.query(table, selection.cursor.as_ref());
-    let (query, rows) = (&access_log::filtered_query(&query), export.rows);
+    let query = &access_log::loggable(request.http).query();
+    let rows = export.rows;
     request.record(&mut transaction, &Deed::Export { table, query, rows })?;
     transaction.commit()?;
     Ok(file(table, selection, format, export))
