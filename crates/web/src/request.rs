@@ -530,9 +530,14 @@ mod tests {
 
     #[test]
     fn headers_that_cannot_be_read_are_refused_by_name_and_count_as_cross_site() {
+        let many: Vec<String> = (0..2001)
+            .map(|number| format!(r#""h{number}":"""#))
+            .collect();
+        let many = format!("{{{}}}", many.join(","));
         for (headers, says) in [
             (r#"{"host":"h","x-odd":{"a":1}}"#, "`x-odd`"),
             (r#"{"x-odd":["a",["b"]]}"#, "`x-odd`"),
+            (&many, "more than 2000 names"),
             (r#"["host","h"]"#, "an object of strings"),
             (r#""host: h""#, "an object of strings"),
         ] {
