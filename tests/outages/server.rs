@@ -55,7 +55,9 @@ impl Server {
     }
 
     fn client(&self) -> Client {
-        Client::connect(&self.url, NoTls).expect("it takes connections")
+        wait_for("the server to take connections", || {
+            Client::connect(&self.url, NoTls).ok()
+        })
     }
 
     fn local(&self) -> Local {

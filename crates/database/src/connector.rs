@@ -4,13 +4,13 @@
 //! late, and without its SQLSTATE. Therefore a failed attempt is an item of the pool too, which
 //! holds the error: the pool hands it out at once, and drops it when it is returned.
 
-use super::limit::{Limit, Tls};
+use super::limit::{Limit, Tls, in_background};
 use super::pooler;
 use postgres::config::{Host, SslMode, SslNegotiation};
 use postgres::{Client, Config};
 use r2d2::ManageConnection;
+use r2d2_postgres::PostgresConnectionManager;
 use std::fmt;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 /// The idle time after which a connection is checked: while the process was frozen, the server, a
@@ -81,7 +81,7 @@ impl Connector {
             let tls = self.tls();
             let limit = tls.limit.clone();
             limit.fail_after(CONNECT_LIMIT);
-            let client = config.connect(tls)?;
+            let client = PostgresConnectionManager::new(config.clone(), tls).connect()?;
             limit.remove();
             limit.set_cancel(client.cancel_token(), self.tls());
             Ok((client, limit))
@@ -126,7 +126,7 @@ impl ManageConnection for Connector {
         // Dropping the connection waits for the server's answer to the check: over a Unix socket,
         // which has no limit, perhaps for ever.
         let client = attempt.outcome.take();
-        thread::spawn(move || drop(client));
+        in_background(Box::new(move || drop(client)));
         Err(Dead)
     }
 

@@ -34,6 +34,11 @@ struct State {
     has_cancelled: bool,
 }
 
+/// Runs what may take longer than the page can wait.
+pub(crate) fn in_background(run: Box<dyn FnOnce() + Send>) {
+    thread::spawn(run);
+}
+
 impl Limit {
     /// Lets the stream fail after `left`.
     pub(crate) fn fail_after(&self, left: Duration) {
@@ -81,10 +86,10 @@ impl Limit {
         }
         if let Some((token, tls)) = state.cancel.clone() {
             state.has_cancelled = true;
-            thread::spawn(move || {
+            in_background(Box::new(move || {
                 tls.limit.fail_after(CANCEL_LIMIT);
                 let _ = token.cancel_query(tls);
-            });
+            }));
         }
         None
     }
