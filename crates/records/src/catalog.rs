@@ -76,8 +76,12 @@ pub struct Column {
     pub default: Option<String>,
     /// The text of `COMMENT ON`.
     pub comment: Option<String>,
-    /// Whether Postgres can sort by the values.
+    /// Whether a list can be sorted by the values: Postgres can, and they are not secret.
     pub sortable: bool,
+    /// Whether the name says that the values are secret ([`is_secret_name`]). Such values are not
+    /// read: [`MASK`] stands in their place. Values that identify rows are never secret, because
+    /// addresses hold them; nor are booleans, enums, dates and times, nor numbers of tokens.
+    pub is_secret: bool,
     /// Whether the role may set the value in a new row, and Postgres does not generate it.
     pub may_insert: bool,
     /// Whether the role may change the value, and Postgres does not generate it.
@@ -155,13 +159,20 @@ pub const MASK: &str = "[hidden]";
 /// ```
 /// use records::catalog::is_secret_name;
 ///
-/// assert!(is_secret_name("password_digest") && is_secret_name("apiToken"));
+/// assert!(is_secret_name("password_digest") && is_secret_name("apiKey"));
 /// assert!(is_secret_name("user_otp") && !is_secret_name("footprint"));
 /// ```
 pub fn is_secret_name(name: &str) -> bool {
     const PARTS: [&str; 6] = ["passw", "secret", "token", "_key", "crypt", "certificate"];
     const WORDS: [&str; 5] = ["salt", "otp", "ssn", "cvv", "cvc"];
-    let lower = name.to_ascii_lowercase();
+    // `apiKey` is read as `api_key`.
+    let mut lower = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() {
+            lower.push('_');
+        }
+        lower.push(character.to_ascii_lowercase());
+    }
     let mut words = lower.split(|character: char| !character.is_ascii_alphanumeric());
     PARTS.iter().any(|part| lower.contains(part)) || words.any(|word| WORDS.contains(&word))
 }
@@ -265,7 +276,10 @@ impl Table {
             "code",
             "subject",
         ];
-        let is_text = |&column: &usize| self.columns[column].kind == Kind::Text;
+        let is_text = |&column: &usize| {
+            let column = &self.columns[column];
+            column.kind == Kind::Text && !column.is_secret
+        };
         let named = NAMES.iter().filter_map(|name| self.column(name));
         let not_null = (0..self.columns.len()).filter(|&column| self.columns[column].not_null);
         let label = named.chain(not_null).find(is_text);
@@ -283,6 +297,24 @@ impl Column {
     /// Returns the name in SQL: quoted.
     pub fn sql(&self) -> String {
         quote(&self.name)
+    }
+
+    /// Returns the value of a secret column in SQL: [`MASK`], or NULL.
+    pub(crate) fn masked(&self) -> String {
+        format!("CASE WHEN t.{} IS NOT NULL THEN '{MASK}' END", self.sql())
+    }
+
+    /// Returns `true` if every value is a short text: such a value needs no limit.
+    pub(crate) fn is_short(&self) -> bool {
+        match self.kind {
+            Kind::Boolean | Kind::Date | Kind::Time | Kind::Enum(_) => true,
+            // A `numeric` has up to 131,072 digits, and so has a domain over it.
+            Kind::Number => matches!(
+                self.cast.as_str(),
+                "smallint" | "integer" | "bigint" | "real" | "double precision" | "oid"
+            ),
+            Kind::Text | Kind::Json | Kind::Bytes | Kind::Other => false,
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The field `v:<column>` has a value; the field `n:<column>` asks for no value: NULL, or in a new
 //! row the column's default. If a form has both, a value that is not empty wins. An empty value of
-//! a column that is not text asks for no value, too. Knows no page.
+//! a column that is not text asks for no value, too; that of a secret column, which a form does not
+//! show, changes nothing. Knows no page.
 
 use crate::catalog::{Column, Kind, Table};
 
@@ -42,6 +43,7 @@ fn input(column: &Column, form: &[(String, String)]) -> Input {
     match (field("v:"), field("n:")) {
         (Some((_, value)), _) if !value.is_empty() => Input::Value(value.clone()),
         (_, Some(_)) => Input::Nothing,
+        (Some(_), None) if column.is_secret => Input::Absent,
         (Some(_), None) if has_empty_value => Input::Value(String::new()),
         (Some(_), None) => Input::Nothing,
         (None, None) => Input::Absent,

@@ -2,7 +2,7 @@
 //!
 //! Knows no row and no page. Source: "System Catalogs", Postgres manual.
 
-use super::{Catalog, Column, Constraint, ForeignKey, Kind, OnDelete, Table};
+use super::{Catalog, Column, Constraint, ForeignKey, Kind, OnDelete, Table, is_secret_name};
 use database::{Row, Transaction};
 use std::mem::take;
 
@@ -92,7 +92,38 @@ pub(super) fn read(transaction: &mut Transaction) -> Result<Catalog, postgres::E
             }
         }
     }
+    mark_secrets(&mut catalog);
     Ok(catalog)
+}
+
+/// Marks the columns whose names say that the values are secret. Leaves out those of keys and of
+/// foreign keys, and those that foreign keys refer to: the values stand in addresses.
+fn mark_secrets(catalog: &mut Catalog) {
+    let keys = catalog.tables.iter().flat_map(|table| &table.foreign_keys);
+    let referred: Vec<(String, String)> = keys
+        .flat_map(|key| key.to.iter().map(|to| (key.table.clone(), to.clone())))
+        .collect();
+    for table in &mut catalog.tables {
+        for (at, column) in table.columns.iter_mut().enumerate() {
+            let mut keys = table.foreign_keys.iter();
+            let identifies = table.key.contains(&at)
+                || keys.any(|key| key.columns.contains(&at))
+                || referred
+                    .iter()
+                    .any(|(oid, name)| *oid == table.oid && *name == column.name);
+            column.is_secret = !identifies && is_secret_name(&column.name) && can_be_secret(column);
+            column.sortable &= !column.is_secret;
+        }
+    }
+}
+
+fn can_be_secret(column: &Column) -> bool {
+    match column.kind {
+        Kind::Boolean | Kind::Enum(_) | Kind::Date | Kind::Time => false,
+        // `token_count` is a count; `otp` and `ssn` are not.
+        Kind::Number => !column.name.to_ascii_lowercase().contains("token"),
+        _ => true,
+    }
 }
 
 fn table(mut row: Row) -> Table {
@@ -128,6 +159,7 @@ fn add_column(table: &mut Table, mut row: Row) {
         default: take(&mut row[9]).or(by_default),
         comment: take(&mut row[12]),
         sortable: is_true(&row[13]),
+        is_secret: false,
         may_insert: !generated && is_true(&row[14]),
         may_update: !generated && is_true(&row[15]),
     });
