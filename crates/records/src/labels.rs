@@ -3,8 +3,9 @@
 //!
 //! Knows no page.
 
+use super::large::is_searched;
 use super::list::{escape_like, estimate};
-use super::selection::Selection;
+use super::selection::{MAX_SEARCH, Selection};
 use super::sql::Sql;
 use crate::catalog::{Catalog, ForeignKey, Table};
 use database::{Transaction, failed, wrong_value};
@@ -94,8 +95,14 @@ pub fn choices(
     let Some(column) = target.column(to).map(|column| &target.columns[column]) else {
         return Ok(Vec::new());
     };
+    if search.chars().nth(MAX_SEARCH).is_some() {
+        return Ok(Vec::new());
+    }
     let value = format!("t.{}::text", column.sql());
     let label = label_expression(target).unwrap_or_else(|| value.clone());
+    let labelled = target
+        .label()
+        .map_or(column, |label| &target.columns[label]);
     let mut sql = Sql::new(format!(
         "SELECT {value}, left({label}, 80) FROM {} t",
         target.sql()
@@ -112,7 +119,8 @@ pub fn choices(
             let contains = sql.bind(Some(&format!("%{text}%")));
             let begins = sql.bind(Some(&format!("{text}%")));
             sql.push(&format!(
-                " WHERE {label} ILIKE {contains} OR {value} ILIKE {begins}"
+                " WHERE ({} AND {label} ILIKE {contains}) OR {value} ILIKE {begins}",
+                is_searched(labelled)
             ));
         }
     }

@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod export;
 pub mod input;
 pub mod labels;
+pub mod large;
 pub mod list;
 pub mod related;
 pub mod row;
@@ -17,4 +18,4 @@ pub mod values;
 pub mod write;
 
 pub use row_errors::RowErrors;
-pub use selection::{Cursor, Filter, Operator, Selection, Sort};
+pub use selection::{Cursor, Filter, MAX_SEARCH, Operator, Selection, Sort};

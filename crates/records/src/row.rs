@@ -1,21 +1,25 @@
-//! Reads one row by its key, with complete values.
+//! Reads one row by its key: with complete values, if it is not a large one.
 //!
 //! Knows no page.
 
-use super::list::whole_row;
+use super::large::{MAX_ROW, row_text, value_length};
 use super::sql::Sql;
-use crate::catalog::{Column, Kind, Table};
+use crate::catalog::{Kind, Table};
 use database::Transaction;
 
 /// The size up to which a `bytea` is read, and can be edited.
 const MAX_BYTEA: usize = 512;
+
+/// The number of characters of a title, as of a label.
+const TITLE_LENGTH: usize = 80;
 
 /// A row.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The value of each column; `None` for NULL.
     pub values: Vec<Option<String>>,
-    /// For each column, whether `values` has the value itself: it has the size of a large `bytea`.
+    /// For each column, whether `values` has the value itself: it has the size of a large `bytea`,
+    /// and of a large row the beginnings of the long values.
     pub complete: Vec<bool>,
     /// A hash of the row, which differs when the row has changed.
     pub version: String,
@@ -35,32 +39,50 @@ pub fn find(
     if table.key.is_empty() || key.len() != table.key.len() {
         return Ok(None);
     }
-    let mut columns: Vec<String> = table.columns.iter().map(value_expression).collect();
-    columns.push(format!("md5({}::text)", whole_row(table)));
+    let mut columns: Vec<String> = (0..table.columns.len())
+        .map(|at| value_expression(table, at))
+        .collect();
+    columns.push("octet_length(w.text)::text".to_string());
+    columns.push("md5(w.text)".to_string());
     let mut sql = Sql::new(format!(
-        "SELECT {} FROM {} t WHERE ",
+        "SELECT {} FROM {} t CROSS JOIN LATERAL {} w WHERE ",
         columns.join(", "),
-        table.sql()
+        table.sql(),
+        row_text(table)
     ));
     let condition = sql.bind_key(table.key_columns(), key);
     sql.push(&condition);
     if lock {
-        sql.push(" FOR UPDATE");
+        sql.push(" FOR UPDATE OF t");
     }
     let row = sql.rows(transaction)?.into_iter().next();
-    Ok(row.map(|mut values| {
-        let version = values.pop().flatten().unwrap_or_default();
-        let is_complete = |(value, column): (&Option<String>, &Column)| {
-            let text = value.as_deref().unwrap_or_default();
-            column.kind != Kind::Bytes || text.is_empty() || text.starts_with("\\x")
-        };
-        let complete = values.iter().zip(&table.columns).map(is_complete).collect();
-        Record {
-            values,
-            complete,
-            version,
+    Ok(row.map(|values| record(table, values)))
+}
+
+/// Makes a record of the values, the size of the row's text, and the version.
+fn record(table: &Table, mut values: Vec<Option<String>>) -> Record {
+    let version = values.pop().flatten().unwrap_or_default();
+    let size = values.pop().flatten().and_then(|size| size.parse().ok());
+    let is_large = size.is_some_and(|size: usize| size > MAX_ROW);
+    let length = value_length(table);
+    let mut complete = Vec::new();
+    for (at, column) in table.columns.iter().enumerate() {
+        let text = values[at].as_deref().unwrap_or_default();
+        let end = text.char_indices().nth(length).map(|(end, _)| end);
+        let end = end.filter(|_| is_large && !table.key.contains(&at));
+        complete.push(match column.kind {
+            Kind::Bytes if !column.is_secret => text.is_empty() || text.starts_with("\\x"),
+            _ => end.is_none(),
+        });
+        if let (Some(end), Some(text)) = (end, &mut values[at]) {
+            text.truncate(end);
         }
-    }))
+    }
+    Record {
+        values,
+        complete,
+        version,
+    }
 }
 
 impl Record {
@@ -78,6 +100,9 @@ impl Record {
         label
             .filter(|label| !label.trim().is_empty())
             .unwrap_or_else(table_and_key)
+            .chars()
+            .take(TITLE_LENGTH)
+            .collect()
     }
 
     /// Returns the values of the key.
@@ -90,13 +115,20 @@ impl Record {
     }
 }
 
-fn value_expression(column: &Column) -> String {
+fn value_expression(table: &Table, at: usize) -> String {
+    let column = &table.columns[at];
     let name = column.sql();
     match column.kind {
+        _ if column.is_secret => column.masked(),
         Kind::Bytes => format!(
             "CASE WHEN octet_length(t.{name}) <= {MAX_BYTEA} THEN t.{name}::text \
              ELSE octet_length(t.{name}) || ' bytes' END"
         ),
-        _ => format!("t.{name}::text"),
+        _ if column.is_short() || table.key.contains(&at) => format!("t.{name}::text"),
+        _ => format!(
+            "CASE WHEN octet_length(w.text) <= {MAX_ROW} THEN t.{name}::text \
+             ELSE left(t.{name}::text, {}) END",
+            value_length(table) + 1
+        ),
     }
 }

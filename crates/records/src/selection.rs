@@ -8,6 +8,14 @@
 use crate::catalog::{Column, Kind, Table};
 use web::query;
 
+/// The number of characters of a text that is searched for: LIKE takes time in proportion to it.
+pub const MAX_SEARCH: usize = 200;
+
+/// The number of filters, and of the characters of all their values: each heading of a list links to
+/// all of them.
+const MAX_FILTERS: usize = 20;
+const MAX_VALUES: usize = 2000;
+
 /// The rows that a list shows, and their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -100,11 +108,18 @@ impl Operator {
         self.row().2
     }
 
+    /// Returns `true` if the operator searches in a text.
+    pub fn searches(self) -> bool {
+        matches!(self, Operator::Contains | Operator::Begins)
+    }
+
     /// Returns the operators for the values of a column, the most useful first.
     pub fn for_column(column: &Column) -> Vec<Operator> {
         use Operator::*;
         let mut operators = match &column.kind {
             Kind::Bytes => vec![],
+            // An answer to "begins with a" is a part of the secret.
+            _ if column.is_secret => vec![],
             Kind::Boolean | Kind::Enum(_) => vec![Is, IsNot],
             Kind::Text => vec![Contains, Is, IsNot, Begins, Below, Above, Between],
             Kind::Json => vec![Contains],
@@ -151,7 +166,10 @@ impl Selection {
         let mut pairs = parameters.iter().peekable();
         while let Some((name, value)) = pairs.next() {
             match name.as_str() {
-                "q" => selection.search = value.trim().to_string(),
+                "q" => {
+                    selection.search = value.trim().to_string();
+                    limit("A search", &selection.search, MAX_SEARCH)?;
+                }
                 "sort" if value.is_empty() => {}
                 "sort" => selection.sort = Some(sort(table, value)?),
                 "after" | "before" => {
@@ -170,11 +188,28 @@ impl Selection {
                     if let Some(filter) = filter(table, value, &operator, value_from, value_to)? {
                         selection.filters.push(filter);
                     }
+                    selection.check_filters()?;
                 }
                 _ => return Err(format!("A list has no parameter `{name}`.")),
             }
         }
         Ok(selection)
+    }
+
+    fn check_filters(&self) -> Result<(), String> {
+        if self.filters.len() > MAX_FILTERS {
+            return Err(format!("A list has at most {MAX_FILTERS} filters."));
+        }
+        let values = self
+            .filters
+            .iter()
+            .flat_map(|filter| [&filter.value, &filter.to]);
+        match values.map(|value| value.chars().count()).sum::<usize>() {
+            ..=MAX_VALUES => Ok(()),
+            length => Err(format!(
+                "The filters of a list have at most {MAX_VALUES} characters; these have {length}."
+            )),
+        }
     }
 
     /// Writes the query of the selection, without a question mark, with `cursor` in place of its
@@ -284,6 +319,9 @@ fn filter(
         let name = &table.columns[column].name;
         return Err(format!("`{name}` cannot be filtered by `{words}`."));
     }
+    if operator.searches() {
+        limit("A search", &value, MAX_SEARCH)?;
+    }
     let is_empty = value.is_empty() && to.is_empty();
     Ok((!operator.takes_value() || !is_empty).then_some(Filter {
         column,
@@ -291,4 +329,70 @@ fn filter(
         value,
         to,
     }))
+}
+
+/// Refuses a text that is longer than `most` characters.
+fn limit(what: &str, text: &str, most: usize) -> Result<(), String> {
+    let length = text.chars().count();
+    match length > most {
+        true => Err(format!(
+            "{what} has at most {most} characters; this one has {length}."
+        )),
+        false => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_a_value_and_the_number_of_filters_have_a_limit() {
+        let text = |name: &str| Column {
+            name: name.to_string(),
+            kind: Kind::Text,
+            ..Column::default()
+        };
+        let table = Table {
+            columns: vec![text("city")],
+            ..Table::default()
+        };
+        let read = |pairs: &[(&str, String)]| {
+            let pairs: Vec<(String, String)> = pairs
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.clone()))
+                .collect();
+            Selection::read(&table, &pairs)
+        };
+        let filter = |operator: &str, value: String| {
+            [
+                ("c", "city".to_string()),
+                ("o", operator.to_string()),
+                ("v", value),
+            ]
+        };
+        assert!(read(&[("q", "ü".repeat(200))]).is_ok());
+        assert_eq!(
+            read(&[("q", "ü".repeat(201))]).expect_err("it is too long"),
+            "A search has at most 200 characters; this one has 201."
+        );
+        assert!(read(&filter("has", "a".repeat(201))).is_err());
+        assert!(read(&filter("is", "a".repeat(2000))).is_ok());
+        assert_eq!(
+            read(&filter("is", "a".repeat(2001))).expect_err("it is too long"),
+            "The filters of a list have at most 2000 characters; these have 2001."
+        );
+        let many = |count: usize, value: &str| {
+            let filters: Vec<_> = (0..count)
+                .flat_map(|_| filter("is", value.to_string()))
+                .collect();
+            read(&filters)
+        };
+        assert!(many(20, "a").is_ok());
+        assert!(many(700, "").is_ok(), "empty filters are none");
+        assert_eq!(
+            many(21, "a").expect_err("there are too many"),
+            "A list has at most 20 filters."
+        );
+    }
 }

@@ -4,10 +4,11 @@
 //! since is left alone. Knows no page.
 
 use super::input::Input;
+use super::large::{json_values, row_text};
 use super::row::{self, Record};
 use super::row_errors::{RowErrors, of_inputs};
 use super::sql::Sql;
-use crate::catalog::{Kind, Table};
+use crate::catalog::Table;
 use database::{Transaction, failed};
 use handler::Failure;
 
@@ -78,6 +79,7 @@ pub fn insert(
             values.join(", ")
         )),
     }
+    sql.push(&returning(table));
     run(transaction, table, sql, inputs, None)
 }
 
@@ -114,6 +116,7 @@ pub fn update(
     sql.push(&changes.join(", "));
     let condition = sql.bind_key(table.key_columns(), key);
     sql.push(&format!(" WHERE {condition}"));
+    sql.push(&returning(table));
     run(transaction, table, sql, inputs, Some(key))
 }
 
@@ -133,6 +136,8 @@ pub fn delete(
     let mut sql = Sql::new(format!("DELETE FROM {} AS t WHERE ", table.sql()));
     let condition = sql.bind_key(table.key_columns(), key);
     sql.push(&condition);
+    // What the row held is read before, and a large row takes long.
+    sql.push(" RETURNING NULL::text");
     let outcome = run(transaction, table, sql, &[], Some(key))?;
     Ok(match outcome {
         Outcome::Done(change) => Outcome::Done(Change {
@@ -188,7 +193,7 @@ fn lock(
 fn run(
     transaction: &mut Transaction,
     table: &Table,
-    mut sql: Sql,
+    sql: Sql,
     inputs: &[Input],
     key: Option<&[Option<String>]>,
 ) -> Result<Outcome, Failure> {
@@ -196,7 +201,6 @@ fn run(
         Some(key) => read_json(transaction, table, key).map_err(failed)?,
         None => None,
     };
-    sql.push(&format!(" RETURNING {}", returned_columns(table)));
     let changed = transaction.in_savepoint(|transaction| {
         let rows = sql.rows(transaction)?;
         transaction.execute("SET CONSTRAINTS ALL IMMEDIATE")?;
@@ -248,27 +252,20 @@ fn read_json(
     Ok(row.and_then(|mut row| row.remove(0)))
 }
 
-/// Returns the columns that a change returns: the row as a JSON object, and its key.
-fn returned_columns(table: &Table) -> String {
+/// Returns the clause by which a change returns the row: as a JSON object, and its key.
+fn returning(table: &Table) -> String {
     let key = table
         .key_columns()
         .map(|column| format!("t.{}::text", column.sql()));
     let columns: Vec<String> = [json_expression(table)].into_iter().chain(key).collect();
-    columns.join(", ")
+    format!(" RETURNING {}", columns.join(", "))
 }
 
-/// Returns a row in SQL as a JSON object, which has the size of a `bytea` in place of its bytes.
+/// Returns a row in SQL as a JSON object.
 fn json_expression(table: &Table) -> String {
-    let columns = table.columns.iter().map(|column| {
-        let name = column.sql();
-        match column.kind {
-            Kind::Bytes => format!("octet_length(t.{name}) || ' bytes' AS {name}"),
-            _ => format!("t.{name}"),
-        }
-    });
-    let columns: Vec<String> = columns.collect();
     format!(
-        "(SELECT to_jsonb(r.*) FROM (SELECT {}) r)::text",
-        columns.join(", ")
+        "(SELECT (SELECT to_jsonb(r.*) FROM (SELECT {}) r) FROM {} w)::text",
+        json_values(table),
+        row_text(table)
     )
 }
