@@ -22,6 +22,8 @@ struct Delete<'a> {
     back: String,
     version: &'a str,
     consequences: Vec<Consequence>,
+    /// Whether the audit keeps every value of the row whole.
+    is_kept: bool,
     /// Whether a row that refers to this one prevents the deletion.
     refused: bool,
     wrong: Option<String>,
@@ -109,6 +111,8 @@ fn page(
         refused: related
             .iter()
             .any(|related| related.on_delete == OnDelete::Restrict),
+        is_kept: record.complete.iter().all(|complete| *complete)
+            && table.columns.iter().all(|column| !column.is_secret),
         consequences: related.iter().map(consequence).collect(),
         wrong,
         title: title.clone(),

@@ -25,6 +25,8 @@ struct Editor<'a> {
     /// The version of the row that the form shows; empty for a new row.
     version: String,
     fields: Vec<Field<'a>>,
+    /// The names of the columns whose values are too large for a form.
+    too_large: Vec<&'a str>,
     /// What is wrong with the row as a whole.
     wrong: Option<String>,
     /// Whether the row was changed by somebody else while the form was open.
@@ -242,6 +244,12 @@ impl<'a, 'event> Form<'a, 'event> {
         for at in 0..table.columns.len() {
             fields.extend(self.field(transaction, at)?);
         }
+        let columns = table.columns.iter().enumerate();
+        let too_large = columns.filter(|(at, column)| {
+            let record = self.now.as_ref();
+            column.may_update && record.is_some_and(|record| !record.complete[*at])
+        });
+        let too_large = too_large.map(|(_, column)| column.name.as_str()).collect();
         let (title, back) = match &self.now {
             None => (format!("New row of {}", table.name), list_path(table, "")),
             Some(record) => {
@@ -259,6 +267,7 @@ impl<'a, 'event> Form<'a, 'event> {
             back,
             version: version.unwrap_or_default(),
             fields,
+            too_large,
             wrong: self.errors.general.clone(),
             has_conflict: self.has_conflict,
         };
@@ -287,15 +296,18 @@ impl<'a, 'event> Form<'a, 'event> {
         let (value, nothing) = match &self.inputs[at] {
             Input::Value(value) => (value.clone(), false),
             Input::Nothing => (String::new(), true),
+            Input::Absent if column.is_secret => (String::new(), false),
             Input::Absent => (stored.clone().unwrap_or_default(), stored.is_none()),
         };
         let differs = self.has_conflict
+            && !column.is_secret
             && (stored.is_none() != nothing || stored.as_deref().unwrap_or_default() != value);
         Ok(Some(Field {
             column,
             nothing,
             can_be_nothing: !column.not_null || (is_new && column.default.is_some()),
             required: column.not_null
+                && (is_new || !column.is_secret)
                 && column.kind != Kind::Text
                 && !(is_new && column.default.is_some()),
             wrong: self.errors.at(&column.name).map(str::to_string),

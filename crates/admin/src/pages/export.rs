@@ -10,7 +10,7 @@ use crate::{access_log, error_pages};
 use askama::Template;
 use database::{Access, Connection, Transaction, wrong_value};
 use records::Selection;
-use records::catalog::Table;
+use records::catalog::{MASK, Table};
 use records::export::{Export, Format, write};
 use records::list::estimate;
 use web::{Response, field, takes_gzip};
@@ -33,6 +33,12 @@ struct Page<'a> {
     /// The address of the first part, that of the rest, and the format, when one file does not hold
     /// the list.
     parts: Option<(String, String, String)>,
+}
+
+impl Page<'_> {
+    fn has_secrets(&self) -> bool {
+        self.table.columns.iter().any(|column| column.is_secret)
+    }
 }
 
 /// Shows the page; with the parameter `as`, sends the file.
@@ -116,6 +122,12 @@ fn send(
         Ok(export) => export,
         Err(error) => return wrong_filter(request, error),
     };
+    if export.is_lost {
+        let text = "A row was changed while the file was written, so that the rest of the list is \
+                    not known. Begin the export again.";
+        let title = "The list has changed";
+        return Ok(error_pages::notice(request.http, 409, title, text, ""));
+    }
     let accepted = request.http.header("accept").unwrap_or_default();
     if export.next.is_some() && !is_part && accepted.contains("text/html") {
         let rows = export.rows.to_string();

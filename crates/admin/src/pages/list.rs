@@ -7,7 +7,7 @@ use crate::error_pages;
 use crate::{PageError, SignedInRequest};
 use askama::Template;
 use database::{Access, Connection, Transaction, wrong_value};
-use records::catalog::{Catalog, Column, Kind, Table};
+use records::catalog::{Catalog, Column, ForeignKey, Kind, MASK, Table};
 use records::labels::{self, Labels};
 use records::list::{self, Listed};
 use records::values::Name;
@@ -23,6 +23,8 @@ struct List<'a> {
     /// The number of rows, in words.
     count: String,
     wrong: Option<String>,
+    /// Whether the row where the page begins was changed or deleted.
+    is_lost: bool,
     headings: Vec<Heading<'a>>,
     rows: Vec<Line>,
     chips: Vec<Chip>,
@@ -38,8 +40,8 @@ struct List<'a> {
 /// A column's heading.
 struct Heading<'a> {
     column: &'a Column,
-    /// The address of the same list sorted by this column.
-    href: Option<String>,
+    /// The sort order to which the heading links.
+    sort: Option<Sort>,
     /// The value of `aria-sort`.
     sorted: Option<&'static str>,
 }
@@ -62,6 +64,26 @@ impl List<'_> {
     /// Returns whether the list has a further column for the links to the rows.
     fn has_link_column(&self) -> bool {
         !self.table.key.is_empty() && !key_links_to_row(self.table)
+    }
+
+    /// Returns the address of the same list in another order. Each heading has one, with all
+    /// filters: a page of many columns holds one at a time.
+    fn sorted_by(&self, sort: &Sort) -> String {
+        let sorted = Selection {
+            sort: Some(*sort),
+            ..self.selection.clone()
+        };
+        list_path(self.table, &sorted.query(self.table, None))
+    }
+
+    /// Returns whether a text is searched for, which no text above a megabyte is.
+    fn is_searched(&self) -> bool {
+        let mut filters = self.selection.filters.iter();
+        !self.selection.search.is_empty() || filters.any(|filter| filter.operator.searches())
+    }
+
+    fn has_secrets(&self) -> bool {
+        self.table.columns.iter().any(|column| column.is_secret)
     }
 }
 
@@ -168,11 +190,15 @@ fn page<'a>(
         path: table_path(table, ""),
         count,
         wrong,
+        is_lost: found.is_lost,
         headings: headings(table, selection),
         rows: lines(catalog, table, &found.rows, &labels),
         chips: chips(table, selection),
         fields: fields(table, selection),
-        searchable: table.columns.iter().any(|column| column.kind == Kind::Text),
+        searchable: table
+            .columns
+            .iter()
+            .any(|column| column.kind == Kind::Text && !column.is_secret),
         export: match query.as_str() {
             "" => table_path(table, "/export"),
             query => table_path(table, &format!("/export?{query}")),
@@ -200,20 +226,13 @@ fn headings<'a>(table: &'a Table, selection: &Selection) -> Vec<Heading<'a>> {
     columns
         .map(|(at, column)| {
             let current = selection.sort.filter(|sort| sort.column == at);
-            let descending = current.is_some_and(|sort| !sort.descending);
-            let sort = Some(Sort {
+            let sort = Sort {
                 column: at,
-                descending,
-            });
-            let sorted = Selection {
-                sort,
-                ..selection.clone()
+                descending: current.is_some_and(|sort| !sort.descending),
             };
             Heading {
                 column,
-                href: column
-                    .sortable
-                    .then(|| list_path(table, &sorted.query(table, None))),
+                sort: column.sortable.then_some(sort),
                 sorted: current.map(|sort| match sort.descending {
                     true => "descending",
                     false => "ascending",
@@ -227,7 +246,13 @@ fn lines(catalog: &Catalog, table: &Table, rows: &[Listed], labels: &Labels) -> 
     let line = |row: &Listed| {
         let texts = texts(row);
         let cells = row.cells.iter().enumerate().map(|(at, cell)| {
-            let mut shown = display_value::linked(catalog, table, at, &texts, labels);
+            let key = table.foreign_key(at);
+            // The beginning of a value refers to no row.
+            let is_cut = |key: &ForeignKey| key.columns.iter().any(|&at| row.cells[at].cut);
+            let mut shown = match key.is_some_and(is_cut) {
+                true => display_value::display_value(table, at, &texts),
+                false => display_value::linked(catalog, table, at, &texts, labels),
+            };
             shown.cut = cell.cut;
             (
                 shown,

@@ -7,12 +7,18 @@ use crate::display_value::{self, DisplayValue, list_path, table_path};
 use crate::{PageError, SignedInRequest};
 use askama::Template;
 use database::{Access, Connection, Transaction, wrong_value};
-use records::catalog::{Catalog, Column, Kind, Table};
+use records::catalog::{Catalog, Column, Kind, MASK, Table};
 use records::labels::{self, Labels};
 use records::related::{self, Related};
 use records::row::{self, Record};
 use records::values::{self, Key};
 use web::Response;
+
+/// The number of arrays and objects inside of one another that are indented, and the number of bytes
+/// that the indented JSON may have more than it had. The rest is shown as it is: the indentation of
+/// deep JSON is far larger than the JSON.
+const MAX_DEPTH: usize = 50;
+const MAX_ADDED: usize = 200_000;
 
 /// The number of changes of the row that the page shows: the last ones.
 const HISTORY: usize = 10;
@@ -24,6 +30,8 @@ struct Row<'a> {
     list: String,
     title: String,
     values: Vec<(&'a Column, DisplayValue)>,
+    /// Whether the row has only the beginnings of its long values.
+    is_cut: bool,
     links: Vec<Link>,
     history: Vec<Entry>,
     all_history: String,
@@ -66,6 +74,7 @@ pub(super) fn show(
         table,
         list: list_path(table, ""),
         values: shown(&catalog, table, &record, &labels),
+        is_cut: is_cut(table, &record),
         links: links(table, &record, related?),
         history,
         all_history: super::audit::path(&filter),
@@ -74,6 +83,18 @@ pub(super) fn show(
         title: title.clone(),
     };
     Ok(request.page(&format!("{} {title}", table.name), &page))
+}
+
+impl Row<'_> {
+    fn has_secrets(&self) -> bool {
+        self.values.iter().any(|(column, _)| column.is_secret)
+    }
+}
+
+/// Returns whether a row is too large to be read whole.
+fn is_cut(table: &Table, record: &Record) -> bool {
+    let mut columns = table.columns.iter().zip(&record.complete);
+    columns.any(|(column, complete)| !complete && column.kind != Kind::Bytes)
 }
 
 /// A row with its table and its key.
@@ -110,9 +131,10 @@ fn shown<'a>(
     columns
         .map(|(at, column)| {
             let mut shown = display_value::linked(catalog, table, at, &texts, labels);
+            shown.cut = !record.complete[at] && column.kind != Kind::Bytes;
             shown.is_code = matches!(column.kind, Kind::Json | Kind::Bytes)
                 || shown.text.as_ref().is_some_and(|text| text.contains('\n'));
-            if column.kind == Kind::Json {
+            if column.kind == Kind::Json && !column.is_secret {
                 shown.text = shown.text.map(|json| pretty(&json));
             }
             (column, shown)
@@ -121,11 +143,16 @@ fn shown<'a>(
 }
 
 /// Breaks JSON into indented lines. Does not parse it, so that each number and each repeated key
-/// stays as it is.
+/// stays as it is, and so that the beginning of a JSON text has its lines, too.
 fn pretty(json: &str) -> String {
-    let (mut pretty, mut depth, mut in_string) = (String::new(), 0, false);
+    let (mut pretty, mut depth, mut in_string) = (String::new(), 0_usize, false);
     let mut characters = json.chars().peekable();
     while let Some(character) = characters.next() {
+        if depth > MAX_DEPTH || pretty.len() > json.len() + MAX_ADDED {
+            pretty.push(character);
+            pretty.extend(characters);
+            break;
+        }
         match character {
             '"' => in_string = !in_string,
             _ if in_string => {
@@ -138,7 +165,7 @@ fn pretty(json: &str) -> String {
             ' ' | '\n' | '\t' | '\r' => continue,
             '{' | '[' => depth += 1,
             '}' | ']' => {
-                depth -= 1;
+                depth = depth.saturating_sub(1);
                 if !pretty.ends_with(['{', '[']) {
                     break_line(&mut pretty, depth);
                 }
@@ -165,7 +192,7 @@ fn pretty(json: &str) -> String {
 
 fn break_line(text: &mut String, depth: usize) {
     text.push('\n');
-    text.push_str(&"  ".repeat(depth));
+    text.extend((0..depth).map(|_| "  "));
 }
 
 fn links(table: &Table, record: &Record, related: Vec<Related>) -> Vec<Link> {
@@ -211,5 +238,19 @@ mod tests {
         assert_eq!(pretty("null"), "null");
         assert_eq!(pretty("{ }"), "{}");
         assert_eq!(pretty(r#""a\\""#), r#""a\\""#);
+        assert_eq!(pretty(r#"{"a": [1, "b"#), "{\n  \"a\": [\n    1,\n    \"b");
+    }
+
+    #[test]
+    fn deep_json_is_indented_at_its_beginning_only_and_keeps_every_character() {
+        let without_spaces = |text: &str| text.replace([' ', '\n'], "");
+        let deep = "[".repeat(7000) + &"]".repeat(7000);
+        let wide = "[".repeat(50) + &"1,".repeat(500_000) + "1" + &"]".repeat(50);
+        for json in [deep, wide] {
+            let pretty = pretty(&json);
+            assert!(pretty.starts_with("[\n  [\n    ["), "{}", &pretty[..20]);
+            assert!(pretty.len() < json.len() + 300_000, "{}", pretty.len());
+            assert!(without_spaces(&pretty) == json);
+        }
     }
 }
