@@ -4,7 +4,10 @@ mod edit;
 mod export;
 mod hostile;
 mod list;
+mod memory;
+mod rights;
 mod scale;
+mod secrets;
 mod types;
 
 use crate::support::{Answer, Database, Local, Person};
