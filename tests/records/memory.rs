@@ -2,7 +2,7 @@
 //! below what a function has. The peak is the kernel's own (`VmHWM`), of the process's life until then.
 
 use super::{Desk, link, rows, text};
-use crate::support::Local;
+use crate::support::{Local, wait_for};
 use std::fs;
 use std::time::Instant;
 
@@ -275,4 +275,42 @@ fn a_list_sorted_by_long_texts_has_short_links_and_every_row_once() {
     let lost = desk.page(&next);
     assert!(lost.contains("was changed or deleted meanwhile"), "{lost}");
     assert!(rows(&lost).is_empty() && link(&lost, "next").is_none());
+}
+
+#[test]
+fn a_place_with_a_value_or_a_hash_is_found_by_the_index() {
+    let desk = Desk::with(
+        "CREATE TABLE sorted (id int PRIMARY KEY, short text NOT NULL, long text);
+         INSERT INTO sorted
+         SELECT i, 'text ' || i % 5000, repeat(md5((i % 5000)::text), 8) FROM generate_series(1, 30000) i;
+         CREATE INDEX ON sorted (short, id);
+         CREATE INDEX ON sorted (long, id);
+         ANALYZE sorted",
+    );
+    let scans = |what: &str| -> i64 {
+        let sql = format!(
+            "SELECT coalesce(sum({what}), 0)::text FROM pg_stat_user_tables WHERE relname = 'sorted'"
+        );
+        desk.value(&sql).parse().expect("it is a number")
+    };
+    let before = wait_for("the statistics of making it", || {
+        Some(scans("seq_scan")).filter(|scans| *scans > 0)
+    });
+    let mut lists = 0;
+    for sort in ["short", "-short", "long", "-long"] {
+        let mut path = format!("/tables/public/sorted?sort={sort}");
+        for _ in 0..3 {
+            let page = desk.page(&path);
+            assert_eq!(rows(&page).len(), 50);
+            path = link(&page, "next").expect("there are more");
+            lists += 1;
+        }
+        let back = link(&desk.page(&path), "prev").expect("it has come from there");
+        assert_eq!(rows(&desk.page(&back)).len(), 50);
+        lists += 2;
+    }
+    wait_for("the statistics of the lists", || {
+        (scans("idx_scan") >= lists).then_some(())
+    });
+    assert_eq!(scans("seq_scan"), before, "a list has read all rows");
 }
