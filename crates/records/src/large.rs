@@ -34,7 +34,7 @@ pub(crate) fn row_text(table: &Table) -> String {
     format!("(SELECT {}::text AS text OFFSET 0)", whole_row(table))
 }
 
-/// Returns the condition in SQL that a column has a text that LIKE is let search.
+/// Returns the condition in SQL that a text of a column is short enough to be searched.
 pub(crate) fn is_searched(column: &Column) -> String {
     match column.is_short() {
         true => "true".to_string(),
