@@ -146,11 +146,10 @@ fn shown<'a>(
 /// stays as it is, and so that the beginning of a JSON text has its lines, too.
 fn pretty(json: &str) -> String {
     let (mut pretty, mut depth, mut in_string) = (String::new(), 0_usize, false);
-    let mut characters = json.chars().peekable();
-    while let Some(character) = characters.next() {
-        if depth > MAX_DEPTH || pretty.len() > json.len() + MAX_ADDED {
-            pretty.push(character);
-            pretty.extend(characters);
+    let mut characters = json.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        if depth > MAX_DEPTH || pretty.len() > at + MAX_ADDED {
+            pretty.push_str(&json[at..]);
             break;
         }
         match character {
@@ -158,7 +157,7 @@ fn pretty(json: &str) -> String {
             _ if in_string => {
                 pretty.push(character);
                 if character == '\\' {
-                    pretty.extend(characters.next());
+                    pretty.extend(characters.next().map(|(_, escaped)| escaped));
                 }
                 continue;
             }
@@ -177,10 +176,13 @@ fn pretty(json: &str) -> String {
             ':' if !in_string => pretty.push(' '),
             ',' if !in_string => break_line(&mut pretty, depth),
             '{' | '[' if !in_string => {
-                while characters.peek().is_some_and(char::is_ascii_whitespace) {
+                while characters
+                    .peek()
+                    .is_some_and(|(_, next)| next.is_ascii_whitespace())
+                {
                     characters.next();
                 }
-                if !matches!(characters.peek(), Some('}' | ']')) {
+                if !matches!(characters.peek(), Some((_, '}' | ']'))) {
                     break_line(&mut pretty, depth);
                 }
             }
