@@ -7,6 +7,7 @@
 mod statistics;
 mod support;
 
+mod access_matrix;
 mod architecture;
 mod arm64;
 mod audit;
