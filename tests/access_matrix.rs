@@ -353,7 +353,7 @@ fn spellings(path: &str) -> Vec<Spelling> {
         ("two escaped dots", format!("/up/%2e%2e{path}"), false),
         ("a semicolon", format!("{path};x"), false),
         ("an escaped slash", last_slash("%2f"), false),
-        ("an escaped end", format!("{path}%00"), false),
+        ("an escaped NUL", format!("{path}%00"), false),
         ("a backslash", last_slash("\\"), false),
     ];
     let mut spellings: Vec<Spelling> = Vec::new();
@@ -431,6 +431,8 @@ impl Case<'_> {
             true if rank < route.rank() => &[403],
             true if reads => &[200],
             true => &[400, 409, 422, 429],
+            // A NUL, which no text of Postgres can have, may be refused before anybody is known.
+            false if self.spelling.name == "an escaped NUL" => &[303, 400, 401, 403, 404, 405],
             // No page, or another one that has no such row, file or link.
             false if rank == 0 && reads => &[303, 404],
             false if rank == 0 => &[401, 404, 405],
