@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 /// A text in a row of a table, which only a page for a role that may see the row shows.
@@ -555,7 +555,7 @@ fn ask_all(database: &Database, cases: &[Case]) -> Vec<String> {
     };
     let wrong = thread::scope(|scope| {
         let threads: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
-        let wrong = threads.into_iter().map(|thread| thread.join());
+        let wrong = threads.into_iter().map(ScopedJoinHandle::join);
         wrong.collect::<Result<Vec<_>, _>>()
     });
     wrong.expect("every request is answered").concat()

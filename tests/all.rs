@@ -36,6 +36,7 @@ mod outages;
 mod own_pages;
 mod private_postgres;
 mod records;
+mod security;
 mod senders;
 mod sessions;
 mod settings;
