@@ -13,8 +13,15 @@ use binaries::Binaries;
 use cluster::Cluster;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::Duration;
+
+/// The time between two looks at whether the server is alive.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
 /// The name of the database that is created with the cluster.
 const DATABASE: &str = "plain_lambda_development";
@@ -22,7 +29,8 @@ const DATABASE: &str = "plain_lambda_development";
 /// A running server. Dropping it stops it.
 pub(crate) struct Postgres {
     url: String,
-    cluster: Cluster,
+    /// The server; `None` once it is being stopped.
+    cluster: Arc<Mutex<Option<Cluster>>>,
     /// The lock of the directory, which the kernel releases however `local` ends.
     _lock: File,
 }
@@ -45,6 +53,9 @@ impl Postgres {
         let port = cluster.start()?;
         let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/{DATABASE}");
         write_secret(&dir.join("url"), &url)?;
+        let cluster = Arc::new(Mutex::new(Some(cluster)));
+        let watched = Arc::downgrade(&cluster);
+        thread::spawn(move || watch(&watched, port));
         Ok(Postgres {
             url,
             cluster,
@@ -60,7 +71,41 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        if let Err(error) = self.cluster.stop() {
+        let mut cluster = self.cluster.lock().expect("no holder of this lock panics");
+        if let Some(cluster) = cluster.take()
+            && let Err(error) = cluster.stop()
+        {
+            eprintln!("{error}");
+        }
+    }
+}
+
+/// Starts the server again when it has died, at the same port, because the functions have its URL.
+fn watch(watched: &Weak<Mutex<Option<Cluster>>>, port: u16) {
+    let mut failed = false;
+    loop {
+        // The server is not a child process, so its end cannot be waited for.
+        thread::sleep(WATCH_PAUSE);
+        let Some(cluster) = watched.upgrade() else {
+            return;
+        };
+        let cluster = cluster.lock().expect("no holder of this lock panics");
+        let Some(cluster) = &*cluster else {
+            return;
+        };
+        // The port is taken for as long as the server lives.
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+            failed = false;
+            continue;
+        }
+        if !failed {
+            eprintln!("the private Postgres has died; starting it again");
+        }
+        // Attempts fail until the last processes of the dead server have ended. One error is enough.
+        if let Err(error) = cluster.start_at(port)
+            && !failed
+        {
+            failed = true;
             eprintln!("{error}");
         }
     }

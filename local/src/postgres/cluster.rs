@@ -57,12 +57,18 @@ impl Cluster {
         Ok(password.trim_end().to_owned())
     }
 
-    /// Starts the server, waits until it accepts connections, and returns its port.
+    /// Starts the server on a free port, waits until it accepts connections, and returns its port.
     pub(super) fn start(&self) -> Result<u16> {
         self.stop_leftover()?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
+        self.start_at(port)?;
+        Ok(port)
+    }
+
+    /// Starts the server on `port`, and waits until it accepts connections.
+    pub(super) fn start_at(&self, port: u16) -> Result<()> {
         let log = self.home.join("log");
         // `pg_ctl` gives the server a session of its own, so a terminal's Ctrl-C reaches only
         // `local`.
@@ -82,7 +88,7 @@ impl Cluster {
                 self.home.display()
             )
         })?;
-        Ok(port)
+        Ok(())
     }
 
     /// Ends all sessions and the server, and waits for the server's end.
