@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub idle: Duration,
     /// How many environments a function may have at the same time.
     pub max_concurrency: usize,
+    /// Whether the Runtime API has a secret path, which this machine's other users do not know.
+    pub secret_path: bool,
     /// Environment variables in addition to those of `local` itself and of Lambda.
     pub variables: Vec<(String, String)>,
     /// The name of an AWS region.
@@ -151,7 +153,8 @@ impl Function {
         if living >= self.settings.max_concurrency {
             return Err(Throttled);
         }
-        let started = vacant.map_or_else(RuntimeApi::start, Ok).and_then(|api| {
+        let new = || RuntimeApi::start(self.settings.secret_path);
+        let started = vacant.map_or_else(new, Ok).and_then(|api| {
             if !apis.iter().any(|known| Arc::ptr_eq(known, &api)) {
                 apis.push(api.clone());
             }
@@ -162,7 +165,7 @@ impl Function {
     }
 
     fn start(&self, api: &RuntimeApi) -> io::Result<Arc<Environment>> {
-        let command = self.command(&api.address.to_string());
+        let command = self.command(api);
         let (idle, built) = (self.settings.idle, self.built());
         api.replace(|| Environment::start(command, Plan { idle, built }))
     }
@@ -262,7 +265,7 @@ impl Function {
         Some(answer)
     }
 
-    fn command(&self, runtime_api: &str) -> Command {
+    fn command(&self, api: &RuntimeApi) -> Command {
         let name = &self.name;
         let mut command = Command::new(&self.settings.bootstrap);
         command
@@ -275,7 +278,7 @@ impl Function {
                     .iter()
                     .map(|(name, value)| (name, value)),
             )
-            .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
+            .env("AWS_LAMBDA_RUNTIME_API", api.variable())
             .env("_HANDLER", &self.handler)
             .env("AWS_LAMBDA_FUNCTION_NAME", name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
@@ -287,7 +290,7 @@ impl Function {
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
             .env(
                 "AWS_LAMBDA_LOG_STREAM_NAME",
-                format!("local/[$LATEST]{runtime_api}"),
+                format!("local/[$LATEST]{}", api.address),
             )
             .stdin(Stdio::null());
         command

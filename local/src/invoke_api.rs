@@ -1,8 +1,10 @@
-//! Lambda's Invoke API, so that `aws lambda invoke --endpoint-url` works.
+//! Lambda's Invoke API, so that `aws lambda invoke --endpoint-url` works. Refuses all other calls of
+//! Lambda's API.
 //!
 //! Knows nothing of environments. Source: "Invoke", AWS Lambda API Reference.
 
 use crate::function::{Function, Throttled};
+use crate::in_flight::Entered;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use oxhttp::model::header::CONTENT_TYPE;
@@ -16,8 +18,33 @@ use std::time::Duration;
 /// The pause before an asynchronous event is tried again, when its function is throttled.
 const EVENT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Returns the function's name from the request's path, if the request is a call of the Invoke API.
-pub(crate) fn function_name(request: &Request<Body>) -> Option<String> {
+/// The resources in the paths of Lambda's API (the AWS CLI's service model, `lambda`).
+const RESOURCES: [&str; 8] = [
+    "account-settings",
+    "capacity-providers",
+    "code-signing-configs",
+    "durable-executions",
+    "event-source-mappings",
+    "functions",
+    "layers",
+    "tags",
+];
+
+/// Returns whether a path is one of Lambda's API: `/<version>/<resource>…`, with a date as version.
+pub(crate) fn is_call(path: &str) -> bool {
+    let mut segments = path.split('/').skip(1);
+    let version = segments.next().unwrap_or_default().as_bytes();
+    let resource = segments.next().unwrap_or_default();
+    let is_date = version.len() == 10
+        && version.iter().enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    is_date && RESOURCES.contains(&resource)
+}
+
+/// Returns the function's name from the request's path, if the request is the call `Invoke`.
+fn function_name(request: &Request<Body>) -> Option<String> {
     let path = request.uri().path();
     let name = path
         .strip_prefix("/2015-03-31/functions/")?
@@ -28,16 +55,21 @@ pub(crate) fn function_name(request: &Request<Body>) -> Option<String> {
         .rsplit_once("function:")
         .map_or(&*name, |(_, name)| name);
     let name = name.split(':').next().unwrap_or_default();
-    (request.method() == Method::POST).then(|| name.to_owned())
+    (request.method() == Method::POST && !name.contains('/')).then(|| name.to_owned())
 }
 
-/// Serves a call whose body has been read.
+/// Serves a call whose body has been read. `entered` is kept for as long as an event is handled.
 pub(crate) fn serve(
     functions: &[Arc<Function>],
-    name: &str,
     request: &Request<Body>,
     body: Vec<u8>,
+    entered: &Entered,
 ) -> Response<Body> {
+    let Some(name) = function_name(request) else {
+        let (method, path) = (request.method(), request.uri().path());
+        let message = format!("`local` has no {method} {path}: the only call is Invoke");
+        return refuse(StatusCode::NOT_FOUND, "UnknownOperationException", &message);
+    };
     let Some(function) = functions.iter().find(|function| function.name == name) else {
         let known: Vec<&str> = functions.iter().map(|function| &*function.name).collect();
         let message = format!(
@@ -74,7 +106,7 @@ pub(crate) fn serve(
         }
         Some("DryRun") => empty(StatusCode::NO_CONTENT),
         Some("Event") => {
-            let function = function.clone();
+            let (function, entered) = (function.clone(), entered.clone());
             thread::spawn(move || {
                 // Lambda keeps an event until there is an environment for it.
                 let reply = loop {
@@ -86,6 +118,7 @@ pub(crate) fn serve(
                 if let Err(error) = reply.answer {
                     eprintln!("the event failed: {}", String::from_utf8_lossy(&error));
                 }
+                drop(entered);
             });
             empty(StatusCode::ACCEPTED)
         }
@@ -210,5 +243,34 @@ mod tests {
         assert_eq!(name("web:$LATEST").as_deref(), Some("web"));
         let arn = "arn%3Aaws%3Alambda%3Aus-east-1%3A000000000000%3Afunction%3Aweb%3A1";
         assert_eq!(name(arn).as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn all_other_paths_of_the_api_are_calls_but_not_invoke() {
+        for (method, path) in [
+            ("GET", "/2015-03-31/functions"),
+            ("GET", "/2015-03-31/functions/"),
+            ("GET", "/2015-03-31/functions/web/invocations"),
+            ("POST", "/2015-03-31/functions/web/x/invocations"),
+            (
+                "POST",
+                "/2021-11-15/functions/web/response-streaming-invocations",
+            ),
+            ("POST", "/2014-11-13/functions/web/invoke-async/"),
+            ("GET", "/2016-08-19/account-settings/"),
+        ] {
+            assert!(is_call(path), "{path}");
+            let request = Request::builder().method(method).uri(path);
+            let request = request.body(Body::empty()).expect("valid");
+            assert_eq!(function_name(&request), None, "{path}");
+        }
+        for page in [
+            "/",
+            "/functions",
+            "/2026-11-24/orders",
+            "/2015-3-31/functions",
+        ] {
+            assert!(!is_call(page), "{page}");
+        }
     }
 }

@@ -26,20 +26,24 @@ Options:
                           of `local` itself; repeatable
   --invoke NAME=JSON      invoke NAME once before serving; repeatable, in order; an error ends
                           `local` with 1
-  --port N                listen on 127.0.0.1 at this port; 0 is any free one [default: 9000]
+  --port N                listen on 127.0.0.1 and [::1] at this port; 0 is any free one
+                          [default: 9000]
   --public ADDRESS:PORT   listen there instead, for others, behind a proxy that does TLS and sets
                           X-Forwarded-For; without the Invoke API, which has no authentication;
-                          APP_ENV is not set to `development`, so set a SECRET_KEY_BASE
+                          needs a SECRET_KEY_BASE, and refuses APP_ENV `development` and `test`
   --timeout SECONDS       a function's timeout [default: 30]
   --max-concurrency N     environments of one function at the same time [default: 10]
   --idle SECONDS          end an environment that was idle for so long [default: 300]
-  --dir DIR               the directory of the private Postgres [default: target/postgres]
+  --dir DIR               the directory of the private Postgres and of the SECRET_KEY_BASE that
+                          is made where none is given [default: target/postgres]
   --strict                end with 1 if a bootstrap broke the Runtime API's contract
   --attached              also end when standard input is closed
+  --version               print the version
   --help                  print this text
 
 When DATABASE_URL or DB_HOST is set, no private Postgres is started.
-Ctrl-C or SIGTERM ends everything that was started here.
+Ctrl-C or SIGTERM lets the requests in flight end, then ends everything that was started here; a
+second one does not wait for them.
 ";
 
 /// The command.
@@ -47,6 +51,8 @@ Ctrl-C or SIGTERM ends everything that was started here.
 pub(crate) enum Request {
     /// Print `HELP`.
     Help,
+    /// Print the version.
+    Version,
     /// Serve functions.
     Serve(Options),
     /// Run only the private Postgres.
@@ -109,10 +115,12 @@ pub(crate) fn parse(
 
     let mut options = Options::default();
     let mut only_postgres = false;
+    let mut port = None;
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Request::Help),
+            Short('V') | Long("version") => return Ok(Request::Version),
             Value(command) if command == "postgres" => only_postgres = true,
             Long("dir") => options.dir = parser.value()?.into(),
             Long("attached") => options.attached = true,
@@ -135,9 +143,7 @@ pub(crate) fn parse(
                     .push(pair("--invoke", "NAME=JSON", parser.value()?)?);
             }
             Long("port") => {
-                let port: u16 = number("--port", 0, u16::MAX, parser.value()?)?;
-                options.address = (Ipv4Addr::LOCALHOST, port).into();
-                options.public = false;
+                port = Some(number("--port", 0, u16::MAX, parser.value()?)?);
             }
             Long("public") => {
                 options.address = address("--public", parser.value()?)?;
@@ -157,6 +163,12 @@ pub(crate) fn parse(
             }
             _ => return Err(argument.unexpected()),
         }
+    }
+    if let Some(port) = port {
+        if options.public {
+            return Err("--port and --public: only one of them says where to listen".into());
+        }
+        options.address = (Ipv4Addr::LOCALHOST, port).into();
     }
     match only_postgres {
         true => Ok(Request::Postgres(options)),
@@ -307,6 +319,10 @@ mod tests {
         refused(
             &["--env", "AWS_LAMBDA_MAX_CONCURRENCY=4"],
             "--env: `AWS_LAMBDA_MAX_CONCURRENCY` is set by Lambda",
+        );
+        refused(
+            &["--public=0.0.0.0:80", "--port=1"],
+            "--port and --public: only one of them says where to listen",
         );
         refused(&["--speed"], "invalid option '--speed'");
         refused(&["postgres", "--port=1"], "invalid option '--port'");

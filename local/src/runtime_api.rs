@@ -1,7 +1,8 @@
 //! The Runtime API, as a process on Lambda sees it: paths, headers, statuses, on may_minihttp.
 //!
 //! An address serves one environment at a time, so `AWS_LAMBDA_RUNTIME_API` is plain `host:port`,
-//! and the address identifies the caller. `environment` decides which calls are allowed.
+//! and the address identifies the caller. With `--public` a random path follows, which other users
+//! of the machine do not know. `environment` decides which calls are allowed.
 //! Sources: "Using the Lambda runtime API", AWS Lambda Developer Guide; for the statuses,
 //! aws-lambda-runtime-interface-emulator.
 
@@ -9,14 +10,15 @@ mod status;
 
 use crate::environment::{ApiError, Environment, Handed};
 use crate::invocation::{self, MAX_PAYLOAD, error};
-use crate::referee;
+use crate::{guard, referee};
 use may::sync::Mutex;
 use may_minihttp::{HttpService, HttpServiceFactory, Request, Response};
 use status::Status;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use uuid::Uuid;
 
 /// The size of a coroutine's stack, in machine words. May's default of 32 KB is too small for JSON
 /// in a debug build.
@@ -36,23 +38,37 @@ const EXTENSION: &str = "Lambda-Extension-Identifier: 8f0d9f0a-0000-4000-8000-00
 pub(crate) struct RuntimeApi {
     /// Where it listens.
     pub address: SocketAddr,
+    /// The beginning of every path: a slash and a secret, or nothing.
+    prefix: String,
+    /// The header with the ARN of the function, of which an address serves only one.
+    arn: OnceLock<&'static str>,
     environment: Mutex<Option<Arc<Environment>>>,
 }
 
 impl RuntimeApi {
-    /// Listens on a free port of the loopback interface, for as long as `local` runs.
-    pub(crate) fn start() -> io::Result<Arc<RuntimeApi>> {
+    /// Listens on a free port of the loopback interface, for as long as `local` runs. With
+    /// `secret`, every path begins with a random one.
+    pub(crate) fn start(secret: bool) -> io::Result<Arc<RuntimeApi>> {
         may::config().set_stack_size(STACK_WORDS);
         // A free port is found first, because may_minihttp does not tell which port it got.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let environment = Mutex::new(None);
         let api = Arc::new(RuntimeApi {
             address,
-            environment,
+            prefix: match secret {
+                true => format!("/{}", Uuid::new_v4().simple()),
+                false => String::new(),
+            },
+            arn: OnceLock::new(),
+            environment: Mutex::new(None),
         });
         // Dropping the handle leaves the server running.
         drop(Connections(api.clone()).start(address)?);
         Ok(api)
+    }
+
+    /// Returns the value of `AWS_LAMBDA_RUNTIME_API`.
+    pub(crate) fn variable(&self) -> String {
+        format!("{}{}", self.address, self.prefix)
     }
 
     /// Returns the environment that this address serves, dead or alive.
@@ -87,7 +103,9 @@ impl HttpServiceFactory for Connections {
 
     fn new_service(&self, _id: usize) -> Connection {
         Connection {
+            api: self.0.clone(),
             environment: self.0.environment(),
+            is_refused: false,
         }
     }
 }
@@ -95,14 +113,45 @@ impl HttpServiceFactory for Connections {
 /// A connection. It belongs to the environment that was current when it was made, so a call that a
 /// dead process has left in it cannot reach the successor.
 struct Connection {
+    api: Arc<RuntimeApi>,
     environment: Option<Arc<Environment>>,
+    /// Whether a request of somebody else than the process has come. Its body is left unread, and
+    /// may_minihttp takes it for the next request, so nothing is served any more.
+    is_refused: bool,
+}
+
+impl Connection {
+    /// Returns a refusal if the request does not come from the environment's process.
+    fn refuse(&mut self, request: &Request) -> Option<Status> {
+        let (method, path) = (request.method(), request.path());
+        let headers = request.headers().iter();
+        let headers = headers.map(|header| (header.name, header.value));
+        let refusal = if self.is_refused {
+            Status::FORBIDDEN
+        } else if let Some(sign) = guard::sign_of_a_page(headers) {
+            eprintln!("refused {method} {path}: it has {sign}, and may come from a web page");
+            Status::FORBIDDEN
+        } else if !path.starts_with(&self.api.prefix) {
+            Status::NOT_FOUND
+        } else {
+            return None;
+        };
+        self.is_refused = true;
+        Some(refusal)
+    }
 }
 
 impl HttpService for Connection {
     fn call(&mut self, request: Request, response: &mut Response) -> io::Result<()> {
-        let line = format!("{} {}", request.method(), request.path());
-        let served = match (&self.environment, Call::read(request)) {
-            (Some(environment), Ok(call)) => call.serve(environment, response),
+        if let Some(refusal) = self.refuse(&request) {
+            // The process has violated nothing.
+            refusal.write(response);
+            return Ok(());
+        }
+        let path = request.path()[self.api.prefix.len()..].to_owned();
+        let line = format!("{} {path}", request.method());
+        let served = match (&self.environment, Call::read(request, &path)) {
+            (Some(environment), Ok(call)) => call.serve(&self.api, environment, response),
             (None, Ok(_)) => Err(Status::GONE),
             (_, Err(status)) => Err(status),
         };
@@ -134,13 +183,12 @@ enum Call {
 
 impl Call {
     /// Reads the whole request, because may_minihttp takes the rest of it for the next request.
-    fn read(request: Request) -> Result<Call, Status> {
-        let path = request.path().to_owned();
+    fn read(request: Request, path: &str) -> Result<Call, Status> {
         let get = request.method() == "GET";
         let post = request.method() == "POST";
         let chunked = header(&request, "transfer-encoding").is_some();
         let length = header(&request, "content-length").map_or(Some(0), |value| value.parse().ok());
-        let headers = RequestHeaders::read(&request);
+        let headers = RequestHeaders::read(&request, path);
         let body = match length {
             Some(length) if !chunked => read(request, length)?,
             _ => return Err(Status::LENGTH_REQUIRED),
@@ -180,12 +228,17 @@ impl Call {
         }
     }
 
-    fn serve(self, environment: &Environment, response: &mut Response) -> Result<(), Status> {
+    fn serve(
+        self,
+        api: &RuntimeApi,
+        environment: &Environment,
+        response: &mut Response,
+    ) -> Result<(), Status> {
         let outcome = match self {
             Call::Next => {
                 return match environment.next() {
                     Ok(handed) => {
-                        write_event(&handed, response);
+                        write_event(api, &handed, response);
                         Ok(())
                     }
                     Err(error) => Err(status(error)),
@@ -246,9 +299,9 @@ struct RequestHeaders {
 }
 
 impl RequestHeaders {
-    fn read(request: &Request) -> RequestHeaders {
+    fn read(request: &Request, path: &str) -> RequestHeaders {
         RequestHeaders {
-            line: format!("{} {}", request.method(), request.path()),
+            line: format!("{} {path}", request.method()),
             host: header(request, "host"),
             content_type: header(request, "content-type"),
             error_type: header(request, "lambda-runtime-function-error-type"),
@@ -344,7 +397,7 @@ fn read(request: Request, length: usize) -> Result<Option<Vec<u8>>, Status> {
     }
 }
 
-fn write_event(handed: &Handed, response: &mut Response) {
+fn write_event(api: &RuntimeApi, handed: &Handed, response: &mut Response) {
     let invocation = &handed.invocation;
     let left = handed.deadline.saturating_duration_since(Instant::now());
     let deadline = SystemTime::now()
@@ -352,15 +405,12 @@ fn write_event(handed: &Handed, response: &mut Response) {
         .unwrap_or_default()
         + left;
     let mut headers = format!(
-        "Content-Type: application/json\r\n\
-         Lambda-Runtime-Aws-Request-Id: {}\r\n\
+        "Lambda-Runtime-Aws-Request-Id: {}\r\n\
          Lambda-Runtime-Deadline-Ms: {}\r\n\
-         Lambda-Runtime-Invoked-Function-Arn: {}\r\n\
          Lambda-Runtime-Trace-Id: {}\r\n\
          Lambda-Runtime-Invocation-Id: {}",
         invocation.request_id,
         deadline.as_millis(),
-        invocation.function_arn,
         invocation.trace_id,
         invocation::invocation_id(&invocation.request_id),
     );
@@ -368,7 +418,15 @@ fn write_event(handed: &Handed, response: &mut Response) {
         headers.push_str("\r\nLambda-Runtime-Client-Context: ");
         headers.extend(context.chars().filter(|character| !character.is_control()));
     }
-    // may_minihttp takes only `&'static str` headers, so some 300 bytes of each invocation leak.
+    let arn = api.arn.get_or_init(|| {
+        let arn = &invocation.function_arn;
+        Box::leak(format!("Lambda-Runtime-Invoked-Function-Arn: {arn}").into_boxed_str())
+    });
+    response
+        .header("Content-Type: application/json")
+        .header(arn);
+    // may_minihttp takes only `&'static str` headers, so the 280 bytes that differ for each
+    // invocation leak. docs/operate.md says what to do about it.
     response.header(Box::leak(headers.into_boxed_str()));
     response.body_vec(invocation.event.clone());
 }

@@ -10,20 +10,17 @@ use jiff::Timestamp;
 use oxhttp::model::header::{CONTENT_TYPE, HOST};
 use oxhttp::model::{Body, HeaderMap, Request};
 use serde_json::{Map, Value, json};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
 use uuid::Uuid;
 
-/// The client's address where no proxy has given one, as oxhttp does not tell it.
-const DEFAULT_SOURCE_IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
 /// Returns the event's JSON.
-pub(super) fn build(request: &Request<Body>, body: &[u8]) -> Vec<u8> {
-    event(request, body, Timestamp::now())
+pub(super) fn build(request: &Request<Body>, client: IpAddr, body: &[u8]) -> Vec<u8> {
+    event(request, client, body, Timestamp::now())
         .to_string()
         .into_bytes()
 }
 
-fn event(request: &Request<Body>, body: &[u8], now: Timestamp) -> Value {
+fn event(request: &Request<Body>, client: IpAddr, body: &[u8], now: Timestamp) -> Value {
     let path = request.uri().path();
     let query = request.uri().query().unwrap_or_default();
     let mut event = json!({
@@ -31,8 +28,8 @@ fn event(request: &Request<Body>, body: &[u8], now: Timestamp) -> Value {
         "routeKey": "$default",
         "rawPath": path,
         "rawQueryString": query,
-        "headers": headers(request.headers()),
-        "requestContext": context(request, now),
+        "headers": headers(request.headers(), client),
+        "requestContext": context(request, client, now),
         "isBase64Encoded": false,
     });
     if !query.is_empty() {
@@ -56,7 +53,7 @@ fn event(request: &Request<Body>, body: &[u8], now: Timestamp) -> Value {
     event
 }
 
-fn context(request: &Request<Body>, now: Timestamp) -> Value {
+fn context(request: &Request<Body>, client: IpAddr, now: Timestamp) -> Value {
     let domain = authority(request.headers()).0;
     let id = domain.split('.').next().unwrap_or_default().to_owned();
     json!({
@@ -68,7 +65,7 @@ fn context(request: &Request<Body>, now: Timestamp) -> Value {
             "method": request.method().as_str(),
             "path": request.uri().path(),
             "protocol": "HTTP/1.1",
-            "sourceIp": source_ip(request.headers()).to_string(),
+            "sourceIp": client.to_string(),
             "userAgent": text(request.headers(), "user-agent"),
         },
         "requestId": Uuid::new_v4().to_string(),
@@ -81,29 +78,33 @@ fn context(request: &Request<Body>, now: Timestamp) -> Value {
 
 /// Returns the headers as JSON. `HeaderMap` has the names in lower case already; the values of one
 /// name are joined as `text` does.
-fn headers(headers: &HeaderMap) -> Value {
+fn headers(headers: &HeaderMap, client: IpAddr) -> Value {
     let mut joined = Map::new();
     for name in headers.keys() {
         joined.insert(name.to_string(), text(headers, name.as_str()).into());
     }
     let port = authority(headers).1;
     joined.insert("x-amzn-trace-id".into(), invocation::trace_root().into());
-    joined.insert(
-        "x-forwarded-for".into(),
-        source_ip(headers).to_string().into(),
-    );
+    joined.insert("x-forwarded-for".into(), client.to_string().into());
     joined.insert("x-forwarded-port".into(), port.into());
     // The scheme that is spoken here; AWS speaks only https.
     joined.insert("x-forwarded-proto".into(), "http".into());
     joined.into()
 }
 
-/// Returns the address that the nearest proxy has appended to `X-Forwarded-For`; the addresses
-/// before it are the client's claims.
-fn source_ip(headers: &HeaderMap) -> IpAddr {
+/// Returns the client's address: the one that the nearest proxy has appended to `X-Forwarded-For`,
+/// with or without a port. The addresses before it are the client's claims. Without a readable
+/// address, the client is the connection's peer, so that the clients do not share an address.
+pub(crate) fn client(headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
     let addresses = text(headers, "x-forwarded-for");
-    let last = addresses.rsplit(',').next().unwrap_or_default();
-    last.trim().parse().unwrap_or(DEFAULT_SOURCE_IP)
+    let last = addresses.rsplit(',').next().unwrap_or_default().trim();
+    let bare = last
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(last);
+    let with_port = || last.parse().map(|address: SocketAddr| address.ip()).ok();
+    let address: Option<IpAddr> = bare.parse().ok().or_else(with_port);
+    address.map(|address| address.to_canonical()).or(peer)
 }
 
 /// Returns the values of a header, joined with commas, or, for cookies, with semicolons.
@@ -159,6 +160,8 @@ fn is_text(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 9));
+
     fn build(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Value {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
@@ -169,6 +172,7 @@ mod tests {
             .expect("the test's request is valid");
         event(
             &request,
+            client(request.headers(), Some(PEER)).expect("there is a peer"),
             body,
             Timestamp::from_millisecond(1_681_837_307_717).expect("in range"),
         )
@@ -211,12 +215,34 @@ mod tests {
 
     #[test]
     fn the_source_address_is_the_last_of_x_forwarded_for() {
-        let headers = [("X-Forwarded-For", "10.0.0.1, 203.0.113.7")];
-        let event = build("GET", "http://h/", &headers, b"");
-        assert_eq!(event["requestContext"]["http"]["sourceIp"], "203.0.113.7");
-        assert_eq!(event["headers"]["x-forwarded-for"], "203.0.113.7");
-        let event = build("GET", "http://h/", &[("X-Forwarded-For", "me")], b"");
-        assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
+        for (forwarded, address) in [
+            ("10.0.0.1, 203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7:4711", "203.0.113.7"),
+            ("2001:db8::7", "2001:db8::7"),
+            ("[2001:db8::7]", "2001:db8::7"),
+            ("10.0.0.1,[2001:db8::7]:4711", "2001:db8::7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+        ] {
+            let event = build("GET", "http://h/", &[("X-Forwarded-For", forwarded)], b"");
+            assert_eq!(event["requestContext"]["http"]["sourceIp"], address);
+            assert_eq!(event["headers"]["x-forwarded-for"], address);
+        }
+    }
+
+    #[test]
+    fn the_source_address_without_a_readable_one_is_the_peers() {
+        for forwarded in [
+            "me",
+            "",
+            "203.0.113.7, unknown",
+            "203.0.113.7,",
+            "1.2.3.4:x",
+        ] {
+            let event = build("GET", "http://h/", &[("X-Forwarded-For", forwarded)], b"");
+            assert_eq!(event["requestContext"]["http"]["sourceIp"], "192.0.2.9");
+        }
+        assert_eq!(client(&HeaderMap::new(), Some(PEER)), Some(PEER));
+        assert_eq!(client(&HeaderMap::new(), None), None);
     }
 
     #[test]

@@ -54,48 +54,63 @@ impl Reply {
     }
 }
 
-/// Returns the response for an answer. A function's error, and an answer that cannot be a response,
-/// give 502 without any detail.
-pub(super) fn infer(answer: Answer) -> Reply {
-    let body = answer.unwrap_or_default();
-    let reply = match serde_json::from_slice(&body) {
+/// Returns the response for an answer, or why the answer cannot be a response. A function's error
+/// gives 502 without any detail: the detail is in the function's log.
+pub(super) fn infer(answer: Answer) -> Result<Reply, String> {
+    let Ok(body) = answer else {
+        return Ok(bad_gateway());
+    };
+    match serde_json::from_slice(&body) {
         Ok(Value::Object(response)) if response.contains_key("statusCode") => described(&response),
         // A string is the body without its quotes, contrary to the documentation.
-        Ok(Value::String(text)) => Some(Reply::json(text.into_bytes())),
+        Ok(Value::String(text)) => Ok(Reply::json(text.into_bytes())),
         // The body is the answer's own text, as a number may have more digits than `Value` holds.
-        Ok(_) => Some(Reply::json(body)),
-        Err(_) => None,
-    };
-    reply.unwrap_or_else(|| Reply::text(StatusCode::BAD_GATEWAY, "Internal Server Error"))
+        Ok(_) => Ok(Reply::json(body)),
+        Err(cause) => Err(format!("it is not JSON: {cause}")),
+    }
 }
 
-/// Returns the response that an object describes, or `None` if a field cannot be used.
-fn described(response: &Map<String, Value>) -> Option<Reply> {
-    let mut reply = Reply::json(body(response)?);
-    reply.status = status(&response["statusCode"])?;
-    for (name, value) in object(response.get("headers"))?.into_iter().flatten() {
+/// Returns the response for an answer that cannot be a response.
+pub(super) fn bad_gateway() -> Reply {
+    Reply::text(StatusCode::BAD_GATEWAY, "Internal Server Error")
+}
+
+/// Returns the response that an object describes, or which field cannot be used.
+fn described(response: &Map<String, Value>) -> Result<Reply, String> {
+    let mut reply = Reply::json(body(response).ok_or("its body is no text or no Base64")?);
+    let code = &response["statusCode"];
+    reply.status = status(code).ok_or_else(|| format!("its statusCode is {code}"))?;
+    let headers = object(response.get("headers")).ok_or("its headers are no object")?;
+    for (name, value) in headers.into_iter().flatten() {
         if name.to_ascii_lowercase().starts_with("x-amzn-remapped-") {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
-            return Some(Reply::text(status, "Internal Server Error"));
+            return Ok(Reply::text(status, "Internal Server Error"));
         }
-        let mut name: HeaderName = name.parse().ok()?;
-        if REMAPPED.contains(&name.as_str()) {
-            name = format!("x-amzn-remapped-{name}").parse().ok()?;
-        }
-        reply.headers.insert(name, text(value)?.parse().ok()?);
+        let header = header(name, value);
+        let (name, value) = header.ok_or_else(|| format!("its header {name:?} is invalid"))?;
+        reply.headers.insert(name, value);
     }
     match response.get("cookies") {
         None | Some(Value::Null) => {}
         Some(Value::Array(cookies)) => {
             for cookie in cookies {
-                reply
-                    .headers
-                    .append(SET_COOKIE, cookie.as_str()?.parse().ok()?);
+                let cookie = cookie.as_str().and_then(|cookie| cookie.parse().ok());
+                let cookie = cookie.ok_or("one of its cookies is invalid")?;
+                reply.headers.append(SET_COOKIE, cookie);
             }
         }
-        Some(_) => return None,
+        Some(_) => return Err("its cookies are no list".to_owned()),
     }
-    Some(reply)
+    Ok(reply)
+}
+
+/// Returns a header as it is sent, or `None` if it is not valid.
+fn header(name: &str, value: &Value) -> Option<(HeaderName, HeaderValue)> {
+    let mut name: HeaderName = name.parse().ok()?;
+    if REMAPPED.contains(&name.as_str()) {
+        name = format!("x-amzn-remapped-{name}").parse().ok()?;
+    }
+    Some((name, text(value)?.parse().ok()?))
 }
 
 fn status(value: &Value) -> Option<StatusCode> {
@@ -143,7 +158,7 @@ mod tests {
     use serde_json::json;
 
     fn reply(answer: Value) -> Reply {
-        infer(Ok(answer.to_string().into_bytes()))
+        infer(Ok(answer.to_string().into_bytes())).expect("it is a response")
     }
 
     #[track_caller]
@@ -175,7 +190,8 @@ mod tests {
         );
         check(json!(true), 200, "application/json", "true");
         let long = b"{\"b\":12345678901234567890123,\"a\":1}";
-        assert_eq!(infer(Ok(long.to_vec())).body, long);
+        let reply = infer(Ok(long.to_vec())).expect("it is a response");
+        assert_eq!(reply.body, long);
         check(json!("hello"), 200, "application/json", "hello");
     }
 
@@ -218,21 +234,35 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_cannot_be_a_response_is_a_bad_gateway() {
-        for response in [
-            json!({"statusCode": 99}),
-            json!({"statusCode": "ok"}),
-            json!({"statusCode": 200, "body": {"a": 1}}),
-            json!({"statusCode": 200, "headers": {"a": "b\r\nc: d"}}),
-            json!({"statusCode": 200, "body": "%", "isBase64Encoded": true}),
+    fn an_answer_that_cannot_be_a_response_is_refused_with_the_reason() {
+        let html = json!({"a": "b\r\nc: d"});
+        for (response, why) in [
+            (json!({"statusCode": 99}), "its statusCode is 99"),
+            (json!({"statusCode": "ok"}), "its statusCode is \"ok\""),
+            (json!({"statusCode": 200, "body": {}}), "its body is no"),
+            (
+                json!({"statusCode": 200, "body": "%", "isBase64Encoded": true}),
+                "no Base64",
+            ),
+            (json!({"statusCode": 200, "headers": []}), "its headers"),
+            (json!({"statusCode": 200, "headers": html}), "header \"a\""),
+            (json!({"statusCode": 200, "cookies": ""}), "its cookies"),
+            (json!({"statusCode": 200, "cookies": [1]}), "one of its"),
         ] {
-            check(response, 502, "text/plain", "Internal Server Error");
+            let answer = Ok(response.to_string().into_bytes());
+            let cause = infer(answer).err().expect("it is refused");
+            assert!(cause.contains(why), "{cause}");
         }
-        assert_eq!(infer(Err(b"{}".to_vec())).status, StatusCode::BAD_GATEWAY);
-        assert_eq!(
-            infer(Ok(b"not JSON".to_vec())).status,
-            StatusCode::BAD_GATEWAY
-        );
+        let cause = infer(Ok(b"not JSON".to_vec()));
+        let cause = cause.err().expect("it is refused");
+        assert!(cause.starts_with("it is not JSON: "), "{cause}");
+    }
+
+    #[test]
+    fn a_functions_error_is_a_bad_gateway_without_its_text() {
+        let reply = infer(Err(b"{}".to_vec())).expect("it is a response");
+        assert_eq!(reply.status, StatusCode::BAD_GATEWAY);
+        assert_eq!(reply.body, b"Internal Server Error");
     }
 
     #[test]

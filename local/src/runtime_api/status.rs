@@ -1,7 +1,7 @@
 //! The Runtime API's refusals: their statuses and bodies.
 //!
-//! The statuses and the error types are those of AWS's own emulator, but for 404, 405, 410 and 411.
-//! Does not know when each is given.
+//! The statuses and the error types are those of AWS's own emulator, but for 404, 405, 410, 411 and
+//! a web page's 403. Does not know when each is given.
 
 use may_minihttp::Response;
 
@@ -31,6 +31,12 @@ impl Status {
         code: 400,
         reason: "Bad Request",
         body: r#"{"errorMessage":"Invalid function response mode","errorType":"InvalidFunctionResponseMode"}"#,
+    };
+    /// The request comes from a web page, or follows one that does.
+    pub(super) const FORBIDDEN: Status = Status {
+        code: 403,
+        reason: "Forbidden",
+        body: r#"{"errorMessage":"Only the function's own process may call this","errorType":"Forbidden"}"#,
     };
     /// The extension has not given its name, or is not registered.
     pub(super) const NO_EXTENSION: Status = Status {
