@@ -30,6 +30,8 @@ mod image;
 mod invoke;
 mod lexer;
 mod load;
+mod local_guard;
+mod local_limits;
 mod managed_instances;
 mod migrate;
 mod outages;

@@ -1,6 +1,6 @@
 //! The private Postgres of `local`: it keeps its rows, has one owner, and recovers after a crash.
 
-use crate::support::{Cluster, Program, local, root, signal, state};
+use crate::support::{Cluster, Program, local, root, signal, state, wait_for};
 use postgres::{Client, NoTls};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,31 @@ fn a_directory_has_one_owner() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("another `local` is running on it"), "{said}");
     assert_eq!(postmaster(&url).1, pid, "the owner's server goes on");
+}
+
+#[test]
+fn a_server_that_dies_is_started_again_at_its_url() {
+    let dir = Dir::new("dies");
+    let (mut program, url) = start(&dir.0);
+    let (client, first) = postmaster(&url);
+    drop(client);
+    signal(first, "KILL");
+    let second = wait_for("a new server", || {
+        let mut client = Client::connect(&url, NoTls).ok()?;
+        let query = "SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1)";
+        let pid: String = client.query_one(query, &[]).ok()?.get(0);
+        pid.parse::<u32>().ok().filter(|pid| *pid != first)
+    });
+    let said = "the private Postgres has died; starting it again";
+    wait_for("the log to say so", || {
+        program.log().contains(said).then_some(())
+    });
+    assert_eq!(program.log().matches(said).count(), 1, "{}", program.log());
+    program.signal("INT");
+    assert!(program.wait().success(), "{}", program.whole_log());
+    wait_for("the new server to end", || {
+        state(second).is_empty().then_some(())
+    });
 }
 
 #[test]

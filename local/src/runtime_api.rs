@@ -126,10 +126,10 @@ impl Connection {
         let (method, path) = (request.method(), request.path());
         let headers = request.headers().iter();
         let headers = headers.map(|header| (header.name, header.value));
-        let refusal = if self.is_refused {
-            Status::FORBIDDEN
-        } else if let Some(sign) = guard::sign_of_a_page(headers) {
+        let refusal = if let Some(sign) = guard::sign_of_a_page(headers) {
             eprintln!("refused {method} {path}: it has {sign}, and may come from a web page");
+            Status::FORBIDDEN
+        } else if self.is_refused {
             Status::FORBIDDEN
         } else if !path.starts_with(&self.api.prefix) {
             Status::NOT_FOUND

@@ -1,7 +1,7 @@
 //! Starts `local` for a test and sends it requests.
 
 use super::program::{self, Program};
-use super::{Database, migrations, wait_for};
+use super::{Database, migrations, root, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
@@ -36,7 +36,9 @@ impl Local {
         let mut command = Command::new(program::local());
         command
             .args(["--port", "0", "--attached", "--strict", "--bootstrap"])
-            .arg(program::bootstrap());
+            .arg(program::bootstrap())
+            .arg("--dir")
+            .arg(root().join("target/tests/local"));
         command
             .env("DATABASE_URL", database.url())
             .env("APP_ENV", "test");
@@ -167,6 +169,16 @@ impl Local {
             [pid] => state(pid).starts_with('T').then_some(pid),
             _ => None,
         })
+    }
+
+    /// Sends `local` a signal, and does not wait.
+    pub(crate) fn signal(&self, name: &str) {
+        self.program.signal(name);
+    }
+
+    /// Waits for the end of `local`.
+    pub(crate) fn wait(&mut self) -> std::process::ExitStatus {
+        self.program.wait()
     }
 
     /// Interrupts `local` as Ctrl-C does, and waits for its end.
