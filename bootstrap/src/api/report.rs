@@ -29,7 +29,7 @@ pub(super) fn cause(failure: &Failure) -> String {
     messages.insert(0, failure.to_string());
     messages.truncate(MOST_EXCEPTIONS);
     let mut letters = CAUSE_LIMIT;
-    loop {
+    while letters > 0 {
         let exceptions: Vec<Value> = { messages.iter() }
             .map(|message| {
                 let message = crop(message, letters);
@@ -42,6 +42,8 @@ pub(super) fn cause(failure: &Failure) -> String {
         }
         letters /= 2;
     }
+    // Only a kind of one's own can have so long a text.
+    "{}".to_string()
 }
 
 fn crop(message: &str, letters: usize) -> String {
@@ -68,6 +70,8 @@ fn ascii(value: &Value) -> String {
 mod tests {
     use super::*;
     use handler::Kind;
+    use std::error::Error;
+    use std::fmt;
 
     #[test]
     fn the_cause_is_ascii_json_in_one_line() {
@@ -100,11 +104,35 @@ mod tests {
         assert!(cause(&short).contains("\"short\""));
     }
 
+    /// An error with as many causes below it.
+    #[derive(Debug)]
+    struct Chain(Option<Box<Chain>>);
+
+    impl fmt::Display for Chain {
+        fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+            out.write_str("制".repeat(50).as_str())
+        }
+    }
+
+    impl Error for Chain {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            let Chain(next) = self;
+            next.as_deref().map(|next| next as &(dyn Error + 'static))
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_too_long_has_an_empty_cause() {
+        let kind = format!("Function.{}", "X".repeat(CAUSE_LIMIT));
+        let failure = Failure::new(Kind::Own(kind.leak()), "failed");
+        assert_eq!(cause(&failure), "{}");
+    }
+
     #[test]
     fn any_number_of_causes_fits() {
-        let source = (0..1000).fold(Failure::new(Kind::Panic, "0"), |failure, number| {
-            Failure::new(Kind::Panic, number.to_string()).with_source(failure)
-        });
-        assert!(cause(&source).len() <= CAUSE_LIMIT);
+        let chain = (0..1000).fold(Chain(None), |chain, _| Chain(Some(Box::new(chain))));
+        let kind = Kind::Own("Function.Example");
+        let cause = cause(&Failure::new(kind, "failed").with_source(chain));
+        assert!(cause.len() <= CAUSE_LIMIT, "{} bytes", cause.len());
     }
 }
