@@ -124,6 +124,7 @@ impl Connection {
     /// Returns a refusal if the request does not come from the environment's process.
     fn refuse(&mut self, request: &Request) -> Option<Status> {
         let (method, path) = (request.method(), request.path());
+        let rest = path.strip_prefix(&self.api.prefix);
         let headers = request.headers().iter();
         let headers = headers.map(|header| (header.name, header.value));
         let refusal = if let Some(sign) = guard::sign_of_a_page(headers) {
@@ -131,7 +132,7 @@ impl Connection {
             Status::FORBIDDEN
         } else if self.is_refused {
             Status::FORBIDDEN
-        } else if !path.starts_with(&self.api.prefix) {
+        } else if !rest.is_some_and(|rest| rest.starts_with('/')) {
             Status::NOT_FOUND
         } else {
             return None;
