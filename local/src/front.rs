@@ -40,7 +40,7 @@ const THREAD: &str = ": responding thread of OxHTTP";
 /// Checks that `address` can be listened on, and returns all addresses to listen on, with a free
 /// port in place of port 0: oxhttp does not tell which port it got.
 ///
-/// A browser takes either loopback address for `localhost`, so 127.0.0.1 comes with [::1].
+/// A browser takes either loopback address for `localhost`, so 127.0.0.1 comes with `::1`.
 pub(crate) fn reserve(address: SocketAddr) -> Result<Vec<SocketAddr>> {
     let failed = |address: SocketAddr, cause: io::Error| {
         format!("failed to listen on `{address}`: {cause}; choose another: --port, make run PORT=")
