@@ -1,10 +1,11 @@
-//! The tests that `docs/security.md` names as proofs are there.
+//! The tests that `docs/security.md` names as proofs are there, and what compiles has no role on AWS.
 //!
-//! Knows names only: whether a test proves what the document says is for people to read.
+//! Reads files only: whether a test proves what the document says is for people to read.
 
 use crate::support::root;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[test]
 fn every_test_that_the_document_names_is_there() {
@@ -14,6 +15,36 @@ fn every_test_that_the_document_names_is_there() {
     assert!(names.len() > 50, "the document names tests: {names:?}");
     let missing: Vec<&&str> = names.iter().filter(|name| !is_there(name)).collect();
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
+}
+
+#[test]
+fn no_job_that_compiles_can_take_the_role_that_deploys() {
+    for (file, role) in [
+        (".github/workflows/deploy.yml", "id-token: write"),
+        (".gitlab-ci.yml", "id_tokens:"),
+    ] {
+        let jobs = fs::read_to_string(root().join(file)).expect("it is there");
+        let (before, deploy) = jobs.split_once("\n  needs: [build]").unwrap_or_else(|| {
+            jobs.split_once("\n    needs: build")
+                .expect("`deploy` comes after `build`")
+        });
+        assert!(
+            before.contains("make zip") && !before.contains(role),
+            "{file}"
+        );
+        assert!(deploy.contains(role), "{file}");
+        assert!(deploy.contains("make --old-file=zip deploy"), "{file}");
+    }
+    let make = ["-n", "--old-file=zip", "deploy", "PACKAGE=zip"];
+    let mut command = Command::new("make");
+    // `make test` runs this test: its flags are not those of this `make`.
+    command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
+    let said = command.args(make).current_dir(root()).output();
+    let said = String::from_utf8(said.expect("make is there").stdout).expect("it is text");
+    assert!(
+        said.contains("deploy/deploy.sh") && !said.contains("cargo"),
+        "{said}"
+    );
 }
 
 /// Returns whether a file of the name's module has a function of that name.
