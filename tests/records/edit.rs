@@ -342,6 +342,31 @@ fn a_key_that_an_inheriting_table_has_too_is_refused() {
 }
 
 #[test]
+fn the_audit_counts_the_rows_that_go_with_a_deleted_row() {
+    let desk = Desk::with(
+        "CREATE TABLE boss (id int PRIMARY KEY);
+         CREATE TABLE hand (id int PRIMARY KEY, boss int REFERENCES boss ON DELETE CASCADE);
+         CREATE TABLE tool (id int PRIMARY KEY, hand int REFERENCES hand ON DELETE SET NULL);
+         CREATE TABLE idle (id int PRIMARY KEY, boss int REFERENCES boss ON DELETE CASCADE);
+         INSERT INTO boss VALUES (1), (2);
+         INSERT INTO hand SELECT i, 1 FROM generate_series(1, 150) i;
+         INSERT INTO tool VALUES (1, 1), (2, 2), (3, NULL)",
+    );
+    let deleted = desk.save("/tables/public/boss/delete/1", &[]);
+    assert_eq!(deleted.status, 303, "{}", deleted.body);
+    let entries =
+        "SELECT string_agg(format('%s %s %s %s', action, table_name, after ->> 'because of',
+                                            after ->> 'rows before'), '; ' ORDER BY table_name)
+                   FROM plain_lambda.audit WHERE action IN ('delete', 'update')";
+    assert_eq!(
+        desk.value(entries),
+        "delete boss  ; delete hand public.boss 1 at least 100; update tool public.boss 1 2"
+    );
+    let page = text(&desk.page("/audit"));
+    assert!(page.contains("because of"), "{page}");
+}
+
+#[test]
 fn a_form_of_another_content_type_or_too_large_is_refused() {
     let desk = Desk::new();
     let path = "/tables/public/customers/new";
@@ -364,7 +389,7 @@ fn a_form_of_another_content_type_or_too_large_is_refused() {
     assert_eq!(send(urlencoded, "a=1&".repeat(4001)), 413);
     assert_eq!(
         send(urlencoded, "v%3Aname=a%00b&v%3Aemail=a%40b".to_string()),
-        422
+        400
     );
     assert_eq!(desk.value("SELECT count(*)::text FROM customers"), "12");
 }

@@ -87,6 +87,7 @@ fn the_documented_roles_may_what_the_tool_needs_and_no_more() {
     let mut client = postgres::Client::connect(&url, postgres::NoTls).expect("the role may");
     for refused in [
         "UPDATE plain_lambda.audit SET email = 'x'",
+        "UPDATE plain_lambda.audit SET after = '{}'",
         "DELETE FROM plain_lambda.audit",
         "DELETE FROM plain_lambda.migrations",
         "CREATE TABLE public.mine (id int)",

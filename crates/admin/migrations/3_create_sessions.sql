@@ -19,4 +19,6 @@ ALTER TABLE plain_lambda.sign_in_failures ADD COLUMN device text;
 -- NOT VALID: the rows before it meet the narrower one, and need not be read.
 ALTER TABLE plain_lambda.audit DROP CONSTRAINT audit_action_check,
     ADD CONSTRAINT audit_action_check CHECK (action IN ('insert', 'update', 'delete', 'link',
-        'sign-in', 'refusal', 'sign-out', 'password', 'export')) NOT VALID;
+        'sign-in', 'refusal', 'sign-out', 'password', 'export')) NOT VALID,
+    -- Of an entry of wrong passwords, how many there were in its hour: all of an entry that changes.
+    ADD COLUMN attempts bigint;

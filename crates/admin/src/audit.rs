@@ -9,7 +9,8 @@ use crate::schema::failed;
 use crate::users::{Role, User};
 use database::{Row, Transaction};
 use handler::Failure;
-use records::catalog::{MASK, Table, is_secret_name};
+use records::catalog::{MASK, OnDelete, Table, is_secret_name};
+use records::related::Related;
 use records::values;
 use records::write::Change;
 use serde_json::{Value, json};
@@ -84,6 +85,15 @@ pub(crate) enum Deed<'a> {
         query: &'a str,
         /// The number of rows.
         rows: usize,
+    },
+    /// Postgres deleted or changed the rows that referred to a deleted row.
+    Followed {
+        /// The rows, as they were counted before.
+        related: &'a Related<'a>,
+        /// The table of the deleted row.
+        table: &'a Table,
+        /// The deleted row's key, as it stands in an address.
+        key: &'a str,
     },
 }
 
@@ -226,9 +236,28 @@ pub(crate) fn record(
             let what = json!({"query": query, "rows": rows}).to_string();
             ("export", 0, None, Some(what))
         }
+        Deed::Followed {
+            related,
+            table,
+            key,
+        } => {
+            let what = json!({
+                "because of": format!("{}.{} {key}", table.schema, table.name),
+                "rows before": related.counted(),
+            });
+            let action = match related.on_delete {
+                OnDelete::Cascade => "delete",
+                OnDelete::SetNull | OnDelete::Restrict => "update",
+            };
+            (action, 0, None, Some(what.to_string()))
+        }
     };
     let (place, key) = match deed {
-        Deed::Export { table, .. } => ((&*table.schema, &*table.name), String::new()),
+        Deed::Export { table, .. }
+        | Deed::Followed {
+            related: Related { table, .. },
+            ..
+        } => ((&*table.schema, &*table.name), String::new()),
         _ => (("plain_lambda", "users"), id.to_string()),
     };
     let entry = New {
@@ -257,15 +286,15 @@ pub(crate) fn count_refusal(
     let statement = "
         WITH counted AS (
             UPDATE plain_lambda.audit
-            SET after = jsonb_build_object('attempts', (after ->> 'attempts')::bigint + 1)
+            SET attempts = attempts + 1
             WHERE id = (
                 SELECT max(id) FROM plain_lambda.audit
                 WHERE action = 'refusal' AND user_id = $1::bigint
                     AND at >= date_trunc('hour', now()))
             RETURNING id)
         INSERT INTO plain_lambda.audit
-            (user_id, email, action, table_schema, table_name, key, after, request_id)
-        SELECT $1::bigint, $2, 'refusal', 'plain_lambda', 'users', $1, '{\"attempts\": 1}', $3
+            (user_id, email, action, table_schema, table_name, key, attempts, request_id)
+        SELECT $1::bigint, $2, 'refusal', 'plain_lambda', 'users', $1, 1, $3
         WHERE NOT EXISTS (SELECT FROM counted)";
     let id = id.to_string();
     let parameters = [Some(id.as_str()), Some(email), Some(request_id)];
@@ -356,7 +385,11 @@ pub(crate) fn list(
                 (SELECT json_agg(json_build_array(k, left(before ->> k, 400), left(after ->> k, 400))
                                  ORDER BY k)
                  FROM jsonb_object_keys(coalesce(before, '{{}}') || coalesce(after, '{{}}')) k)::text
-         FROM plain_lambda.audit WHERE {} ORDER BY id DESC LIMIT {}",
+         FROM (SELECT id, at, email, action, table_schema, table_name, key, before,
+                      CASE WHEN attempts IS NULL THEN after
+                           ELSE jsonb_build_object('attempts', attempts) END AS after
+               FROM plain_lambda.audit) entries
+         WHERE {} ORDER BY id DESC LIMIT {}",
         clauses.join(" AND "),
         limit + 1
     );

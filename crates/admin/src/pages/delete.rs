@@ -2,7 +2,7 @@
 //! to it.
 
 use super::row;
-use crate::audit::Action;
+use crate::audit::{Action, Deed};
 use crate::display_value::{list_path, row_path};
 use crate::{PageError, SignedInRequest};
 use askama::Template;
@@ -10,6 +10,7 @@ use database::{Access, Connection, Transaction};
 use records::catalog::{OnDelete, Table};
 use records::related::{self, Related};
 use records::row::Record;
+use records::values;
 use records::write::{self, Outcome};
 use web::{Response, field};
 
@@ -67,9 +68,20 @@ pub(super) fn delete(
     };
     let fields = request.http.form()?;
     let version = field(&fields, "version");
+    let related = related::going_with(&mut transaction, &catalog, table, &now)?;
     match write::delete(&mut transaction, table, &key, version)? {
         Outcome::Done(change) => {
             request.audit(&mut transaction, Action::Delete, table, &change)?;
+            let key = values::encode(change.key.iter().map(Option::as_deref));
+            for related in &related {
+                let key = &key;
+                let deed = Deed::Followed {
+                    related,
+                    table,
+                    key,
+                };
+                request.record(&mut transaction, &deed)?;
+            }
             transaction.commit()?;
             Ok(request.redirect(
                 list_path(table, ""),
@@ -121,14 +133,8 @@ fn page(
 }
 
 fn consequence(related: &Related) -> Consequence {
-    let (count, rows) = (
-        related.count,
-        if related.count == 1 { "row" } else { "rows" },
-    );
-    let count = match related.more {
-        true => format!("at least {count} {rows}"),
-        false => format!("{count} {rows}"),
-    };
+    let rows = if related.count == 1 { "row" } else { "rows" };
+    let count = format!("{} {rows}", related.counted());
     let table = related.table.title();
     let (words, class) = match related.on_delete {
         OnDelete::Cascade => (format!("{count} of {table} will be deleted, too."), "bad"),
