@@ -51,6 +51,7 @@ pub(crate) struct Entry<'a> {
     pub finished: bool,
 }
 
+/// The table as its first release made it; [`COLUMNS`] holds what later releases added.
 const CREATE: &str = "
     CREATE SCHEMA IF NOT EXISTS plain_lambda;
     CREATE TABLE IF NOT EXISTS plain_lambda.migrations (
@@ -60,25 +61,38 @@ const CREATE: &str = "
         applied_at  timestamptz DEFAULT clock_timestamp(),
         duration_ms bigint NOT NULL
     );
-    ALTER TABLE plain_lambda.migrations
-        ALTER COLUMN applied_at DROP NOT NULL,
-        ADD COLUMN IF NOT EXISTS statements integer NOT NULL DEFAULT 0,
-        ADD COLUMN IF NOT EXISTS begun      boolean NOT NULL DEFAULT false,
-        ADD COLUMN IF NOT EXISTS run        text    NOT NULL DEFAULT '';
+    ALTER TABLE plain_lambda.migrations ALTER COLUMN applied_at DROP NOT NULL;
     COMMENT ON TABLE plain_lambda.migrations IS
         'one row for each migration that is applied or under way';
     COMMENT ON COLUMN plain_lambda.migrations.sha256 IS
         'of the text, with LF as its line end; while applied_at is null, of the statements done';
     COMMENT ON COLUMN plain_lambda.migrations.applied_at IS
-        'null while a file that cannot run in one transaction is under way';
-    COMMENT ON COLUMN plain_lambda.migrations.statements IS 'the number of statements that are done';
-    COMMENT ON COLUMN plain_lambda.migrations.begun IS
-        'the next statement was begun outside of a transaction, so it may be done too';
-    COMMENT ON COLUMN plain_lambda.migrations.run IS 'the invocation''s request id'";
+        'null while a file that cannot run in one transaction is under way'";
 
-const IS_READY: &str = "
-    SELECT count(*) = 1 FROM pg_attribute
-    WHERE attrelid = to_regclass('plain_lambda.migrations') AND attname = 'run'";
+/// The columns that the table has had since a later release: name, type and comment, which holds no
+/// quote. A table that lacks one of them is upgraded by the next run.
+const COLUMNS: [(&str, &str, &str); 3] = [
+    (
+        "statements",
+        "integer NOT NULL DEFAULT 0",
+        "the number of statements that are done",
+    ),
+    (
+        "begun",
+        "boolean NOT NULL DEFAULT false",
+        "the next statement was begun outside of a transaction, so it may be done too",
+    ),
+    (
+        "run",
+        "text NOT NULL DEFAULT ''",
+        "the request id of the invocation",
+    ),
+];
+
+/// Reads the names of the table's columns; none if there is no table.
+const COLUMNS_IN_PLACE: &str = "
+    SELECT attname::text FROM pg_attribute
+    WHERE attrelid = to_regclass('plain_lambda.migrations') AND attnum > 0 AND NOT attisdropped";
 
 const SELECT: &str = "
     SELECT version, name, sha256, duration_ms, statements, begun, run,
@@ -91,17 +105,28 @@ const ON_CONFLICT: &str = "
         duration_ms = plain_lambda.migrations.duration_ms + excluded.duration_ms,
         statements = excluded.statements, begun = excluded.begun, applied_at = excluded.applied_at";
 
-/// Creates the table if it is missing. Must be called under the lock: `CREATE … IF NOT EXISTS` can
+/// Creates the table, or the columns that it lacks. Must be called under the lock: `CREATE … IF NOT EXISTS` can
 /// fail when two sessions run it at the same time.
 ///
 /// # Errors
 /// `Function.HistoryUnavailable`.
 pub(crate) fn prepare(client: &mut Client) -> Result<(), Failure> {
-    let ready = client.query_typed_one(IS_READY, &[]);
-    match ready.map_err(unavailable)?.get(0) {
-        true => Ok(()),
-        false => client.batch_execute(CREATE).map_err(unavailable),
+    let rows = client
+        .query_typed(COLUMNS_IN_PLACE, &[])
+        .map_err(unavailable)?;
+    let in_place: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let is_in_place = |column: &str| in_place.iter().any(|name| name == column);
+    if COLUMNS.iter().all(|(name, _, _)| is_in_place(name)) {
+        return Ok(());
     }
+    let mut create = CREATE.to_string();
+    for (name, definition, comment) in COLUMNS {
+        create += &format!(
+            ";ALTER TABLE plain_lambda.migrations ADD COLUMN IF NOT EXISTS {name} {definition};
+             COMMENT ON COLUMN plain_lambda.migrations.{name} IS '{comment}'"
+        );
+    }
+    client.batch_execute(&create).map_err(unavailable)
 }
 
 /// Reads all rows, sorted by version; none if there is no table yet.
