@@ -2,10 +2,12 @@
 
 mod actions;
 mod built_in;
+mod dry_run;
 mod errors;
 mod killed;
 mod locks;
 mod pooler;
+mod rights;
 mod steps;
 mod time;
 

@@ -7,7 +7,8 @@ use crate::runtime;
 use handler::{Application, Failure, Handler, Invocation, Kind, Variables};
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Handles the event in the arguments, or on standard input. The exit code is 0 when the handler
 /// succeeds, 1 when it fails or does not exist, 2 when the arguments cannot be used, and 3 when the
@@ -74,7 +75,7 @@ fn handle<A: Application>(
 ) -> Result<Vec<u8>, Failure> {
     let invocation = Invocation {
         event,
-        request_id: "command-line".into(),
+        request_id: request_id(),
         ..Default::default()
     };
     runtime::dispatch(
@@ -83,6 +84,13 @@ fn handle<A: Application>(
         &invocation,
     )
     .map(|reply| reply.body)
+}
+
+/// Returns a request id that no other call has, as migration runs are told apart by it.
+fn request_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanoseconds = now.unwrap_or_default().as_nanos();
+    format!("command-line-{:x}-{nanoseconds:x}", process::id())
 }
 
 fn read_event() -> Result<Vec<u8>, Failure> {

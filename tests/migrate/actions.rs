@@ -130,8 +130,8 @@ fn a_dry_run_reports_locks_and_rewrites_and_changes_nothing() {
         4
     );
 
-    fs::write(dir.path().join("4_d.sql"), "select nothing").expect("there is room");
-    let says = ["4_d.sql:1:8", "dry run"];
+    fs::write(dir.path().join("4_d.sql"), "select 1 from").expect("there is room");
+    let says = ["4_d.sql:1:14", "dry run"];
     refused(&local, event, "Function.MigrationFailed", &says);
     assert!(!database.has("a"));
 }

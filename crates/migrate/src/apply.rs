@@ -61,13 +61,7 @@ pub(crate) fn apply(
     };
     let (mut attempt, mut pause) = (1, FIRST_PAUSE);
     loop {
-        let mut run = Run {
-            session,
-            script,
-            steps,
-            effect,
-            line: (0, 1),
-        };
+        let mut run = Run::of(session, script, steps, effect);
         let outcome = match single_transaction {
             true => run.in_one_transaction(),
             false => run.step_by_step(&mut next),
@@ -128,7 +122,7 @@ struct Next {
 }
 
 /// One attempt at a script.
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     session: &'a mut Session,
     script: &'a Script,
     steps: &'a Steps,
@@ -137,7 +131,23 @@ struct Run<'a> {
     line: (usize, usize),
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// Makes a run whose next statement is the script's first.
+    pub(crate) fn of(
+        session: &'a mut Session,
+        script: &'a Script,
+        steps: &'a Steps,
+        effect: HistoryEffect<'a>,
+    ) -> Run<'a> {
+        Run {
+            session,
+            script,
+            steps,
+            effect,
+            line: (0, 1),
+        }
+    }
+
     /// Sends BEGIN, each statement and COMMIT in messages of their own: if they were one message, the
     /// server would go on and commit after this process is killed.
     fn in_one_transaction(&mut self) -> Result<Option<Duration>, RunError> {
@@ -236,7 +246,11 @@ impl Run<'_> {
         self.record(at + 1, started.elapsed(), false)
     }
 
-    fn send(&mut self, at: usize) -> Result<(), RunError> {
+    /// Sends the statement of this index.
+    ///
+    /// # Errors
+    /// `RunError::Refused`.
+    pub(crate) fn send(&mut self, at: usize) -> Result<(), RunError> {
         let statement = &self.steps.statements[at];
         let sent = &self.script.text[statement.span.clone()];
         self.announce(statement.span.start, sent, at);
@@ -327,11 +341,7 @@ impl Run<'_> {
 ///
 /// # Errors
 /// Postgres's own.
-pub(crate) fn copy(
-    client: &mut Client,
-    statement: &str,
-    data: &[u8],
-) -> Result<(), postgres::Error> {
+fn copy(client: &mut Client, statement: &str, data: &[u8]) -> Result<(), postgres::Error> {
     let mut writer = client.copy_in(statement)?;
     // `finish` returns the server's error, if `write_all` fails because of one.
     let _ = writer.write_all(data);
@@ -390,7 +400,7 @@ fn failure(
 
 /// Returns whether the statement was cancelled because the invocation's time is over, not by the
 /// file's own `statement_timeout` or by a person.
-fn was_cancelled(session: &Session, error: &postgres::Error) -> bool {
+pub(crate) fn was_cancelled(session: &Session, error: &postgres::Error) -> bool {
     let is_cancelled = error.code() == Some(&SqlState::QUERY_CANCELED);
     let is_over =
         session.watchdog.has_cancelled() || session.deadline.is_short_of(Duration::from_millis(50));
@@ -398,7 +408,7 @@ fn was_cancelled(session: &Session, error: &postgres::Error) -> bool {
 }
 
 /// Returns whether the error is a lock that was not granted in time, or a deadlock.
-fn is_lock_error(error: &postgres::Error) -> bool {
+pub(crate) fn is_lock_error(error: &postgres::Error) -> bool {
     let codes = [
         &SqlState::LOCK_NOT_AVAILABLE,
         &SqlState::T_R_DEADLOCK_DETECTED,
@@ -408,7 +418,7 @@ fn is_lock_error(error: &postgres::Error) -> bool {
 
 /// Returns whether Postgres refuses the statement in a transaction, or the use of an enum's new
 /// value before it is committed.
-fn needs_steps(error: &postgres::Error) -> bool {
+pub(crate) fn needs_steps(error: &postgres::Error) -> bool {
     let codes = [
         &SqlState::ACTIVE_SQL_TRANSACTION,
         &SqlState::INVALID_TRANSACTION_TERMINATION,

@@ -52,8 +52,11 @@ pub(crate) struct Entry<'a> {
 }
 
 /// The table as its first release made it; [`COLUMNS`] holds what later releases added.
+/// Asks whether the schema is missing. `CREATE SCHEMA IF NOT EXISTS` wants the right to create schemas
+/// in the database even if the schema is there.
+const LACKS_SCHEMA: &str = "SELECT to_regnamespace('plain_lambda') IS NULL";
+
 const CREATE: &str = "
-    CREATE SCHEMA IF NOT EXISTS plain_lambda;
     CREATE TABLE IF NOT EXISTS plain_lambda.migrations (
         version     text PRIMARY KEY,
         name        text NOT NULL,
@@ -99,14 +102,20 @@ const SELECT: &str = "
            to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
     FROM plain_lambda.migrations";
 
+/// Reads a table of a release that did not record steps.
+const SELECT_FIRST_COLUMNS: &str = "
+    SELECT version, name, sha256, duration_ms, 0, false, '',
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+    FROM plain_lambda.migrations";
+
 const ON_CONFLICT: &str = "
     ON CONFLICT (version) DO UPDATE SET
         name = excluded.name, sha256 = excluded.sha256, run = excluded.run,
         duration_ms = plain_lambda.migrations.duration_ms + excluded.duration_ms,
         statements = excluded.statements, begun = excluded.begun, applied_at = excluded.applied_at";
 
-/// Creates the table, or the columns that it lacks. Must be called under the lock: `CREATE … IF NOT EXISTS` can
-/// fail when two sessions run it at the same time.
+/// Creates the table, or the columns that it lacks. Must be called under the lock: `CREATE … IF NOT
+/// EXISTS` can fail when two sessions run it at the same time.
 ///
 /// # Errors
 /// `Function.HistoryUnavailable`.
@@ -119,7 +128,14 @@ pub(crate) fn prepare(client: &mut Client) -> Result<(), Failure> {
     if COLUMNS.iter().all(|(name, _, _)| is_in_place(name)) {
         return Ok(());
     }
-    let mut create = CREATE.to_string();
+    let lacks_schema = client
+        .query_typed_one(LACKS_SCHEMA, &[])
+        .map_err(unavailable)?;
+    let schema = match lacks_schema.get(0) {
+        true => "CREATE SCHEMA plain_lambda;",
+        false => "",
+    };
+    let mut create = format!("{schema}{CREATE}");
     for (name, definition, comment) in COLUMNS {
         create += &format!(
             ";ALTER TABLE plain_lambda.migrations ADD COLUMN IF NOT EXISTS {name} {definition};
@@ -134,17 +150,18 @@ pub(crate) fn prepare(client: &mut Client) -> Result<(), Failure> {
 /// # Errors
 /// `Function.HistoryUnavailable`.
 pub(crate) fn applied(client: &mut Client) -> Result<Vec<Applied>, Failure> {
-    match client.query_typed(SELECT, &[]) {
-        Ok(rows) => {
-            let mut rows: Vec<Applied> = rows.iter().map(from_row).collect();
-            rows.sort_by_cached_key(|row| Version::read(&row.version));
-            Ok(rows)
-        }
-        Err(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE) => Ok(Vec::new()),
-        // The table is of a release that did not record steps. The next run adds the columns.
-        Err(error) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => Ok(Vec::new()),
-        Err(error) => Err(unavailable(error)),
-    }
+    let rows = client
+        .query_typed(SELECT, &[])
+        .or_else(|error| match error.code() {
+            // The next run adds the columns.
+            Some(&SqlState::UNDEFINED_COLUMN) => client.query_typed(SELECT_FIRST_COLUMNS, &[]),
+            Some(&SqlState::UNDEFINED_TABLE) => Ok(Vec::new()),
+            _ => Err(error),
+        })
+        .map_err(unavailable)?;
+    let mut rows: Vec<Applied> = rows.iter().map(from_row).collect();
+    rows.sort_by_cached_key(|row| Version::read(&row.version));
+    Ok(rows)
 }
 
 /// Returns the statement that writes a row. The values are part of its text, so that one message can

@@ -107,19 +107,19 @@ pub fn handle(
 
 fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<Value, Failure> {
     match action {
-        Action::Migrate { confirm, .. } if migrator.settings.reset_database => {
-            lifecycle::reset(migrator, invocation, confirm.as_deref())
-        }
         Action::Migrate {
             to,
             dry_run,
             allow,
-            confirm: _,
+            confirm,
         } => {
             let options = run::Options { to, allow };
-            match dry_run {
-                true => dry_run::dry_run(migrator, invocation, &options),
-                false => run::migrate(migrator, invocation, &options),
+            match (dry_run, migrator.settings.reset_database) {
+                (true, _) => dry_run::dry_run(migrator, invocation, &options),
+                (false, true) => {
+                    lifecycle::reset(migrator, invocation, confirm.as_deref(), &options)
+                }
+                (false, false) => run::migrate(migrator, invocation, &options),
             }
         }
         Action::Status => Ok(status::status(migrator, invocation)?.to_json()),
@@ -135,6 +135,9 @@ fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<V
         Action::Seed => seed::seed(migrator, invocation),
         Action::Create => lifecycle::create(migrator),
         Action::Drop { confirm } => lifecycle::drop(migrator, confirm.as_deref()),
-        Action::Reset { confirm } => lifecycle::reset(migrator, invocation, confirm.as_deref()),
+        Action::Reset { confirm } => {
+            let options = run::Options::default();
+            lifecycle::reset(migrator, invocation, confirm.as_deref(), &options)
+        }
     }
 }

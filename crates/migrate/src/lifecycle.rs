@@ -46,15 +46,12 @@ pub(crate) fn reset(
     migrator: &Migrator,
     invocation: &Invocation,
     confirm: Option<&str>,
+    options: &Options,
 ) -> Result<Value, Failure> {
     let name = migrator.database.name()?;
     drop_confirmed(migrator, &name, confirm, "reset")?;
     create_on(&mut server(migrator, &name)?, &name)?;
-    let options = Options {
-        to: None,
-        allow: Vec::new(),
-    };
-    let mut reply = run::migrate(migrator, invocation, &options)?;
+    let mut reply = run::migrate(migrator, invocation, options)?;
     reply["seeded"] = match reply["status"] == "done" {
         true => seed::seed_if_there(migrator, invocation)?,
         false => Value::Null,

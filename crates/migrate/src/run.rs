@@ -18,6 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What a run applies.
+#[derive(Default)]
 pub(crate) struct Options {
     /// The newest version to apply; `None` applies all.
     pub to: Option<String>,

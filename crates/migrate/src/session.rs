@@ -71,7 +71,8 @@ const RESET_SESSION: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL;
     CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES";
 
 /// Puts back the connection's own role for the rest of the transaction; a file may have changed it.
-const RESTORE_ROLE: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL ROLE NONE";
+/// DEFAULT is the role that `ALTER ROLE … SET role` names, if it names one.
+const RESTORE_ROLE: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT";
 
 /// Puts back the role and all settings for good: behind a pooler, the settings of a file would
 /// reach the next client.
@@ -87,6 +88,19 @@ impl Session {
     /// `Function.MigrationLocked`, naming the holder; `Function.HistoryUnavailable`; those of
     /// connecting: `Function.InvalidSettings` and `Function.DatabaseUnavailable`.
     pub(crate) fn open(migrator: &Migrator, invocation: &Invocation) -> Result<Session, Failure> {
+        let mut session = Session::open_unprepared(migrator, invocation)?;
+        session.prepare_history()?;
+        Ok(session)
+    }
+
+    /// Connects and waits for the lock. Changes nothing: the history's table may be missing.
+    ///
+    /// # Errors
+    /// `Function.MigrationLocked`, and those of connecting.
+    pub(crate) fn open_unprepared(
+        migrator: &Migrator,
+        invocation: &Invocation,
+    ) -> Result<Session, Failure> {
         let deadline = Deadline::of(invocation);
         let mut connection = migrator
             .database
@@ -118,7 +132,7 @@ impl Session {
         };
         let watchdog = Watchdog::start(migrator.database.observer(&connection, pid)?, deadline);
         let run = invocation.request_id.clone();
-        let mut session = Session {
+        Ok(Session {
             connection,
             direct,
             detects_lost_client,
@@ -127,9 +141,7 @@ impl Session {
             run,
             waited_for,
             watchdog,
-        };
-        session.prepare_history()?;
-        Ok(session)
+        })
     }
 
     /// Returns whether statements may run outside of a transaction. Behind a pooler they may not:
@@ -154,10 +166,15 @@ impl Session {
         }
         // Behind a pooler only the transaction belongs to this run, so the transaction takes the
         // lock.
-        let version = history::literal(version.unwrap_or_default());
+        let is_pending = match version.map(history::literal) {
+            Some(version) => format!(
+                "count(*) = 0 FROM plain_lambda.migrations WHERE version = {version} \
+                 AND applied_at IS NOT NULL"
+            ),
+            None => "true".to_string(),
+        };
         let begin = format!(
-            "BEGIN; {settings}; SELECT pg_try_advisory_xact_lock({LOCK_KEY}); SELECT count(*) = 0 \
-             FROM plain_lambda.migrations WHERE version = {version} AND applied_at IS NOT NULL"
+            "BEGIN; {settings}; SELECT pg_try_advisory_xact_lock({LOCK_KEY}); SELECT {is_pending}"
         );
         loop {
             self.open = true;
