@@ -43,5 +43,6 @@ mod senders;
 mod sessions;
 mod settings;
 mod sign_in;
+mod terminal;
 mod troubleshooting;
 mod web;

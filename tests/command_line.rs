@@ -1,11 +1,12 @@
 //! The executable on the command line: one event, its reply and its exit code; and `make user`, which
 //! writes such an event.
 
+use crate::migrate::files;
 use crate::support::{Database, MIGRATIONS, bootstrap, migrations, root, run};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Write, pipe};
+use std::io::{Seek, Write, pipe};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
@@ -13,7 +14,8 @@ fn command(database: &Database) -> Command {
     with_database(Command::new(bootstrap()), database)
 }
 
-fn with_database(mut command: Command, database: &Database) -> Command {
+/// Runs the command on this database, outside of Lambda.
+pub(crate) fn with_database(mut command: Command, database: &Database) -> Command {
     command
         .env_remove("AWS_LAMBDA_RUNTIME_API")
         .env_remove("_HANDLER");
@@ -75,7 +77,64 @@ fn a_failure_exits_with_1_and_prints_no_reply() {
         let (code, out, err) = finish(command(&database).args(arguments));
         assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}");
         assert!(err.starts_with("failed to "), "{err}");
+        let kind = err.lines().last().expect("it says something");
+        assert!(
+            kind.starts_with("(Function.") || kind == "(Runtime.UnknownHandler)",
+            "{err}"
+        );
     }
+}
+
+#[test]
+fn a_word_is_an_action_and_no_event_is_refused() {
+    let database = Database::new();
+    let (code, out, err) = finish(command(&database).args(["migrate", "status"]));
+    assert_eq!(code, Some(0), "{err}");
+    let reply: Value = serde_json::from_str(&out).expect("the reply is JSON");
+    assert_eq!(reply["applied"], json!([]));
+    let (code, _, err) = finish(command(&database).args(["migrate", "statu"]));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("`statu`"), "{err}");
+    let (code, _, err) = finish(command(&database).arg("migrate").stdin(Stdio::null()));
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("nothing is there; give the event as an argument"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_reply_that_was_made_elsewhere_is_shown_as_it_is_in_a_pipe() {
+    let database = Database::new();
+    let mut show = command(&database);
+    let mut file = tempfile::tempfile().expect("there is room");
+    file.write_all(br#"{"b":[],"a":1}"#).expect("there is room");
+    file.rewind().expect("it is a file");
+    let (code, out, _) = finish(show.arg("--show").stdin(file));
+    assert_eq!((code, out.as_str()), (Some(0), "{\"b\":[],\"a\":1}\n"));
+}
+
+#[test]
+fn each_run_has_an_id_of_its_own() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "create table a ()"),
+        ("2_b.sql", "create table b ()"),
+    ]);
+    let ids = ["1", "2"].map(|to| {
+        let event = json!({"action": "migrate", "to": to}).to_string();
+        let mut command = command(&database);
+        command.env("MIGRATIONS_DIR", dir.path());
+        let (code, _, err) = finish(command.args(["migrate", &event]));
+        assert_eq!(code, Some(0), "{err}");
+        let query = "SELECT run FROM plain_lambda.migrations WHERE version = $1";
+        let row = database.client().query_one(query, &[&to]);
+        row.expect("it is readable").get::<_, String>(0)
+    });
+    assert!(
+        ids[0] != ids[1] && ids[0].starts_with("command-line-"),
+        "{ids:?}"
+    );
 }
 
 #[test]

@@ -31,6 +31,10 @@ impl Application for App {
     fn disconnect(&self) {
         self.site.disconnect();
     }
+
+    fn help(handler: &str) -> Option<String> {
+        (handler == "migrate").then(Site::migrate_help)
+    }
 }
 
 /// Answers an HTTP request with a page.

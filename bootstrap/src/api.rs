@@ -195,6 +195,7 @@ impl Api {
             client_context: header(response, &CLIENT_CONTEXT),
             cognito_identity: header(response, &COGNITO_IDENTITY),
             tenant_id: header(response, &TENANT_ID),
+            interrupted: None,
         };
         let invocation_id = response.headers().get(&INVOCATION_ID);
         Ok(Received {

@@ -11,6 +11,7 @@ mod logging;
 mod panics;
 mod platform;
 mod runtime;
+mod terminal;
 
 use dlmalloc::GlobalDlmalloc;
 use handler::{Application, Handler, Variables};

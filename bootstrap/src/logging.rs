@@ -1,8 +1,10 @@
 //! Writes each log record as one line on standard error, with the request id of the invocation.
 //!
-//! Follows Lambda's logging controls (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`).
+//! Follows Lambda's logging controls (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`). On a terminal,
+//! a record has a line of its own and cannot drive the terminal.
 //! Knows nothing of what is logged. Source: "Log and filter in Lambda", AWS Lambda Developer Guide.
 
+use crate::terminal;
 use handler::{Failure, Invocation, Kind, Variables};
 use log::{Level, LevelFilter};
 use serde_json::{Value, json};
@@ -16,6 +18,9 @@ struct Served {
     request_id: String,
     tenant_id: Option<String>,
 }
+
+/// Erases the line that the cursor is on: it may show how far something has come.
+const ERASE_LINE: &str = "\r\x1b[K";
 
 thread_local! {
     static SERVED: RefCell<Option<Served>> = const { RefCell::new(None) };
@@ -36,6 +41,9 @@ pub(crate) fn start(variables: &Variables) -> Result<(), Failure> {
         .filter_module("tokio_postgres", filter.min(LevelFilter::Info))
         .format(move |out, record| {
             let (level, message) = (record.level(), record.args().to_string());
+            if terminal::shows_log() {
+                return writeln!(out, "{ERASE_LINE}{level} {}", terminal::plain(&message));
+            }
             SERVED.with_borrow(|served| match json {
                 true => writeln!(out, "{}", json_line(level, &message, served.as_ref())),
                 false => writeln!(out, "{}", text_line(level, &message, served.as_ref())),

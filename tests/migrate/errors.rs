@@ -69,6 +69,36 @@ fn a_syntax_error_in_a_function_body_has_its_own_line() {
 }
 
 #[test]
+fn an_error_says_where_its_statement_begins_if_that_is_another_line() {
+    let database = Database::new();
+    let text = "-- a comment\ncreate table a ()\n\n  create table b ();\nselect\n  no_such;";
+    let dir = files(&[("1_a.sql", text)]);
+    let says = [
+        "1_a.sql:4:3`, and rolled it back",
+        "the statement begins at `",
+        "1_a.sql:2:1`; is a `;` missing before the place?\n4 |   create",
+    ];
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.MigrationFailed",
+        &says,
+    );
+    let mended = text.replace("a ()", "a ();");
+    let dir = files(&[("1_a.sql", &mended)]);
+    let local = local(&database, dir.path());
+    let error = local.invoke("migrations", MIGRATE).expect_err("it fails");
+    let message = error["errorMessage"].as_str().expect("it is a text");
+    assert!(message.contains("1_a.sql:6:3`, and"), "{message}");
+    assert!(message.contains("1_a.sql:5:1`\n6 |"), "no hint: {message}");
+}
+
+#[test]
+fn an_error_of_one_line_does_not_repeat_its_place() {
+    let log = check("select no_such", &["1_a.sql:1:8`", "SQLSTATE 42703"]);
+    assert!(!log.contains("the statement begins"), "{log}");
+}
+
+#[test]
 fn notices_and_warnings_are_logged_with_their_place() {
     let database = Database::new();
     let text = "select 1;\n\ndo $$ begin raise notice 'hello'; raise warning 'careful'; end $$;";

@@ -120,6 +120,20 @@ impl Site {
         migrate::handle(&self.shared.migrator(), invocation, &further)
     }
 
+    /// Returns the help for the events of [`Site::migrate`].
+    pub fn migrate_help() -> String {
+        migrate::help(&[
+            (
+                "user",
+                "let \"email\":\"ADDRESS\" in by a one-time link; \"role\":\"viewer\", editor or admin",
+            ),
+            (
+                "doctor",
+                "check settings, database, TLS, clock, hosts and migrations",
+            ),
+        ])
+    }
+
     /// Returns why a request must not be answered, if it must not.
     fn rejection(&self, request: &Request) -> Option<Rejection> {
         // A health check may name the process by its IP address, whatever the site's hosts are.

@@ -46,4 +46,10 @@ pub trait Application: Sized + Send + Sync + 'static {
 
     /// Closes the connections that no invocation uses. The next invocation opens new ones.
     fn disconnect(&self);
+
+    /// Returns the help for a person who runs a handler from the command line: which events it takes,
+    /// with examples, and a line break at the end. `None`, the default, if there is nothing to say.
+    fn help(_handler: &str) -> Option<String> {
+        None
+    }
 }

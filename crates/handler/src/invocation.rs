@@ -4,6 +4,7 @@
 
 use crate::{Failure, Kind, json};
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// One invocation: the event, and what the platform says about it.
@@ -26,6 +27,8 @@ pub struct Invocation {
     pub cognito_identity: Option<String>,
     /// The tenant, in tenant isolation mode.
     pub tenant_id: Option<String>,
+    /// Becomes true when whoever waits gives up: Ctrl-C on the command line. `None` on Lambda.
+    pub interrupted: Option<&'static AtomicBool>,
 }
 
 /// The JSON that a handler answers with. A struct, so that a streamed reply can be added.
@@ -55,6 +58,12 @@ impl Invocation {
         json::parse(&self.event).map_err(|error| {
             Failure::new(Kind::InvalidEvent, "failed to read the event as JSON").with_source(error)
         })
+    }
+
+    /// Returns whether whoever waited has given up.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted
+            .is_some_and(|interrupted| interrupted.load(Ordering::Relaxed))
     }
 
     /// Returns the time until the deadline: zero when the deadline is past, `None` when there is

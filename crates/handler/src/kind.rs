@@ -25,6 +25,8 @@ pub enum Kind {
     DropFailed,
     /// The table of applied migrations cannot be read or written.
     HistoryUnavailable,
+    /// Whoever waited for the reply gave up, and what ran was ended in order.
+    Interrupted,
     /// The event has another form than its handler accepts.
     InvalidEvent,
     /// The files of `migrations/` cannot be used.
@@ -97,6 +99,7 @@ impl Kind {
             Kind::DatabaseUnavailable => "Function.DatabaseUnavailable",
             Kind::DropFailed => "Function.DropFailed",
             Kind::HistoryUnavailable => "Function.HistoryUnavailable",
+            Kind::Interrupted => "Function.Interrupted",
             Kind::InvalidEvent => "Function.InvalidEvent",
             Kind::InvalidMigrations => "Function.InvalidMigrations",
             Kind::InvalidSettings => "Function.InvalidSettings",

@@ -61,7 +61,7 @@ pub(crate) enum Action {
     },
 }
 
-const ACTIONS: [&str; 11] = [
+pub(crate) const ACTIONS: [&str; 11] = [
     "migrate", "status", "pending", "rollback", "redo", "baseline", "repair", "seed", "create",
     "drop", "reset",
 ];

@@ -9,7 +9,7 @@ use super::files::Script;
 use super::sql::{Place, Statement};
 use database::describe;
 use handler::{Failure, Kind};
-use postgres::error::{DbError, ErrorPosition};
+use postgres::error::{DbError, ErrorPosition, SqlState};
 use std::path::Path;
 
 /// Why a run stopped.
@@ -56,8 +56,40 @@ pub(crate) fn failed(
     let offset = offset(script, statements, statement, error);
     let place = Place::of(&script.text, offset);
     let message = format!("failed to apply `{path}:{place}`, {outcome}");
-    let cause = format!("{}{}", describe(error), excerpt(&script.text, offset));
+    let begin = match Place::of(&script.text, statement.span.start) {
+        begin if begin.line == place.line => String::new(),
+        begin => format!("; the statement begins at `{path}:{begin}`"),
+    };
+    let hint = match is_semicolon_missing(&script.text, statement, offset, error) {
+        true => "; is a `;` missing before the place?",
+        false => "",
+    };
+    let excerpt = excerpt(&script.text, offset);
+    let cause = format!("{}{begin}{hint}{excerpt}", describe(error));
     Failure::new(Kind::MigrationFailed, message).with_source(cause)
+}
+
+/// Returns whether a syntax error is at the first word of a line after the statement's first, and the
+/// word is one that many statements begin with.
+fn is_semicolon_missing(
+    text: &str,
+    statement: &Statement,
+    offset: usize,
+    error: &postgres::Error,
+) -> bool {
+    const WORDS: [&str; 12] = [
+        "alter", "comment", "copy", "create", "delete", "do", "drop", "grant", "insert", "select",
+        "truncate", "update",
+    ];
+    let before = &text[statement.span.start.min(offset)..offset];
+    let line = before.rsplit_once('\n').map(|(_, indent)| indent);
+    let word = text[offset..]
+        .split(|letter: char| !letter.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    error.code() == Some(&SqlState::SYNTAX_ERROR)
+        && line.is_some_and(|indent| indent.trim().is_empty())
+        && WORDS.contains(&word.to_lowercase().as_str())
 }
 
 /// Returns the failure of a COMMIT whose answer did not arrive.

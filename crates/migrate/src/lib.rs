@@ -13,6 +13,7 @@ mod deadline;
 mod dry_run;
 mod error;
 mod files;
+mod help;
 mod history;
 mod index;
 mod lifecycle;
@@ -29,12 +30,13 @@ mod watchdog;
 
 pub use action::Fields;
 pub use built_in::{BuiltIn, Embedded, Former};
+pub use help::help;
 pub use settings::Settings;
 pub use status::{Status, compare};
 
 use action::Action;
 use database::Database;
-use handler::{Failure, Invocation, Reply};
+use handler::{Failure, Invocation, Kind, Reply};
 use serde_json::Value;
 
 /// The database and the migrations that the engine works on.
@@ -100,9 +102,22 @@ pub fn handle(
     let mut fields = Fields::of(&event, &names)?;
     let reply = match further.iter().find(|action| action.name == fields.action()) {
         Some(action) => (action.run)(&mut fields)?,
-        None => run(migrator, invocation, Action::read(&mut fields)?)?,
+        None => run(migrator, invocation, Action::read(&mut fields)?)
+            .map_err(|failure| interrupted(invocation, failure))?,
     };
     Ok(reply.into())
+}
+
+/// Returns the failure of a run whose time was over because somebody interrupted it.
+fn interrupted(invocation: &Invocation, failure: Failure) -> Failure {
+    match failure.kind() {
+        Kind::OutOfTime if invocation.is_interrupted() => Failure::new(
+            Kind::Interrupted,
+            "failed to end the run: it was interrupted; its statement was cancelled, its open \
+             transaction rolled back and its lock released; the next run goes on from there",
+        ),
+        _ => failure,
+    }
 }
 
 fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<Value, Failure> {

@@ -17,6 +17,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// The age at which a statement is shown on a terminal, and its blockers are looked for.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Erases the terminal's line that the cursor is on.
+const ERASE_LINE: &str = "\r\x1b[K";
+
 /// The watchdog of one run; its thread ends when it is dropped.
 pub(crate) struct Watchdog {
     shared: Arc<Shared>,
@@ -131,10 +134,8 @@ impl Shared {
                 .statement
                 .as_ref()
                 .filter(|(_, since)| since.elapsed() >= SLOW);
-            if let (true, Some((statement, since))) = (terminal, slow) {
-                has_shown = true;
-                let seconds = since.elapsed().as_secs();
-                let _ = write!(stderr(), "\r\x1b[K{statement}: {seconds} s");
+            if terminal {
+                has_shown = show(slow, has_shown);
             }
             if state.looks_for_blockers && slow.is_some() {
                 drop(state);
@@ -145,8 +146,24 @@ impl Shared {
                 }
             }
         }
-        if has_shown {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
+        show(None, has_shown);
     }
+}
+
+/// Shows a slow statement on the terminal's last line, in the place of what stands there; erases that
+/// line if there is no such statement, and it is shown. Returns whether a statement is shown now.
+fn show(slow: Option<&(String, Instant)>, is_shown: bool) -> bool {
+    // In one write, so that no log record comes in between.
+    let line = match slow {
+        // What is wider than the terminal is not wrapped, as only one line can be erased.
+        Some((statement, since)) => {
+            let seconds = since.elapsed().as_secs();
+            let statement = statement.replace(char::is_control, " ");
+            format!("{ERASE_LINE}\x1b[?7l{seconds} s {statement}\x1b[?7h")
+        }
+        None if is_shown => ERASE_LINE.to_string(),
+        None => return false,
+    };
+    let _ = stderr().write_all(line.as_bytes());
+    slow.is_some()
 }
