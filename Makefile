@@ -64,7 +64,7 @@ USER_ROLE  = $(if $(ROLE),$(comma)"role":"$(call JSON_TEXT,$(value ROLE))")
 # Targets that are actions, not files.
 .PHONY: migrate status rollback seed user
 .PHONY: push zip sbom plan deploy rollback-code url logs doctor destroy
-.PHONY: help run test bench check conformance image order shipped arm64 triple peers tools clean
+.PHONY: help run test torture bench check conformance image order shipped arm64 triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } \
@@ -83,6 +83,11 @@ test: shipped tools arm64 sbom ## run every test on real parts and list the miss
 	@rm -f target/tests/*.txt
 	BOOTSTRAP=$(SHIPPED) ARM64=$(ARM64) TEST_HANDLER=$(TEST_HANDLER) LOCAL=$(STATIC) \
 		cargo test --workspace --locked; ended=$$?; tests/summary.sh; exit $$ended
+
+torture: shipped ## strike runs of a history at random and compare the ends with psql: RUNS=1000 SEED=1
+	cargo build --locked --package local
+	RUNS=$(or $(RUNS),1000) SEED=$(or $(SEED),1) BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) \
+		cargo test --package tests --locked -- --nocapture migrate::torture
 
 bench: shipped peers ## measure cold starts against others, and pages of ten million rows; ARGS=--help
 	cargo build --locked --package local

@@ -10,6 +10,7 @@ mod pooler;
 mod rights;
 mod steps;
 mod time;
+mod torture;
 
 use crate::support::proxy::{self, Fault};
 use crate::support::{Database, Local, wait_for};

@@ -3,84 +3,44 @@
 use super::{EDIT, LIST, TIMEOUT, in_time};
 use crate::connection::secure;
 use crate::support::proxy::{self, Fault, NO_FAULT};
-use crate::support::{Cluster, Database, Local, Program, local, root, signal, wait_for};
-use postgres::{Client, NoTls};
+use crate::support::{Database, Local, Server, signal, wait_for};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A running server; ends with its value, and its files with it.
-struct Server {
-    dir: PathBuf,
-    url: String,
-    program: Option<Program>,
+/// Starts a server again as a standby, which has all rows and takes no changes.
+fn become_standby(server: &mut Server) {
+    let query = "SHOW data_directory";
+    let data: String = server
+        .client()
+        .query_one(query, &[])
+        .expect("it may")
+        .get(0);
+    server.stop();
+    let signal = Path::new(&data).join("standby.signal");
+    fs::write(&signal, "").expect("there is room");
+    let owner = fs::metadata(&data).expect("it is on this machine");
+    chown(&signal, Some(owner.uid()), Some(owner.gid())).expect("it is ours");
+    server.start_again();
 }
 
-impl Server {
-    fn start(name: &str) -> Server {
-        // Where Postgres has to be fetched, the run's own cluster does it, and once.
-        Cluster::get();
-        let dir = root().join("target/tests").join(name);
-        let _ = fs::remove_dir_all(&dir);
-        let mut server = Server {
-            dir,
-            url: String::new(),
-            program: None,
-        };
-        server.run();
-        server
-    }
-
-    fn run(&mut self) {
-        let mut command = Command::new(local());
-        command.args(["postgres", "--attached", "--dir"]);
-        let mut program = Program::start(command.arg(&self.dir));
-        self.url = program.first_line();
-        self.program = Some(program);
-    }
-
-    /// Starts it again as a standby, which has all rows and takes no changes.
-    fn become_standby(&mut self) {
-        let query = "SHOW data_directory";
-        let data: String = self.client().query_one(query, &[]).expect("it may").get(0);
-        self.program = None;
-        let signal = Path::new(&data).join("standby.signal");
-        fs::write(&signal, "").expect("there is room");
-        let owner = fs::metadata(&data).expect("it is on this machine");
-        chown(&signal, Some(owner.uid()), Some(owner.gid())).expect("it is ours");
-        self.run();
-    }
-
-    fn client(&self) -> Client {
-        wait_for("the server to take connections", || {
-            Client::connect(&self.url, NoTls).ok()
-        })
-    }
-
-    fn local(&self) -> Local {
-        let other = Database::new();
-        Local::with(&other).env("DATABASE_URL", &self.url).start()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.program = None;
-        let _ = fs::remove_dir_all(&self.dir);
-    }
+fn local_on(server: &Server) -> Local {
+    let other = Database::new();
+    Local::with(&other)
+        .env("DATABASE_URL", server.url())
+        .start()
 }
 
 #[test]
 fn a_standby_shows_every_page_and_says_that_it_takes_no_changes() {
     let mut server = Server::start("standby");
-    let local = server.local();
+    let local = local_on(&server);
     let cookie = local.workshop().cookie();
     drop(local);
-    server.become_standby();
-    let local = server.local();
+    become_standby(&mut server);
+    let local = local_on(&server);
     let person = local.visitor();
     person.set_cookie(&cookie);
     for path in [
@@ -113,7 +73,7 @@ fn a_standby_shows_every_page_and_says_that_it_takes_no_changes() {
 #[test]
 fn a_crash_of_the_server_is_waited_out() {
     let server = Server::start("crash-of-the-server");
-    let local = server.local();
+    let local = local_on(&server);
     let person = local.workshop();
     for _ in 0..3 {
         let query =
@@ -138,8 +98,8 @@ fn a_crash_of_the_server_is_waited_out() {
 #[test]
 fn silence_over_tls_is_answered_in_time() {
     let server = Server::start("silent-over-tls");
-    let authority = secure(&server.url, &["localhost"]);
-    let config: postgres::Config = server.url.parse().expect("it is a URL");
+    let authority = secure(server.url(), &["localhost"]);
+    let config: postgres::Config = server.url().parse().expect("it is a URL");
     let left = Arc::new(AtomicUsize::new(NO_FAULT));
     let port = config.get_ports()[0];
     let silent = proxy::start(port, Fault::SilentAfter(Arc::clone(&left)));
@@ -151,7 +111,7 @@ fn silence_over_tls_is_answered_in_time() {
     let local = Local::with(&Database::new())
         .env(
             "DATABASE_URL",
-            &(server.url.replace(&before, &after) + "?sslmode=require"),
+            &(server.url().replace(&before, &after) + "?sslmode=require"),
         )
         .env("DB_SSLROOTCERT", authority)
         .args(["--timeout", &TIMEOUT.to_string()])

@@ -12,6 +12,7 @@ pub(crate) mod proxy;
 mod record;
 mod registry;
 mod runtime_api;
+mod server;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use database::Database;
@@ -26,6 +27,7 @@ pub(crate) use program::{
 };
 pub(crate) use registry::Registry;
 pub(crate) use runtime_api::{RuntimeApi, USUAL};
+pub(crate) use server::Server;
 
 use std::path::{Path, PathBuf};
 use std::thread;

@@ -41,7 +41,10 @@ pub(crate) fn start(server: u16, fault: Fault) -> u16 {
             if refuse(&client, &fault) {
                 continue;
             }
-            let server = TcpStream::connect(("127.0.0.1", server)).expect("Postgres listens");
+            // While the server is down, the client's connection is closed at once.
+            let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else {
+                continue;
+            };
             let (client_out, server_out) = (clone(&client), clone(&server));
             let fault = Arc::clone(&fault);
             // Only connections made before the flag was set become mute; a later one works.

@@ -1,0 +1,11 @@
+begin;
+set local search_path to app;
+create table framed (x int);
+insert into public.tally values (7, 1);
+commit;
+create table unframed (x int);
+insert into tally values (7, 2);
+begin;
+create table framed_too (x int);
+insert into tally values (7, 3);
+commit;

@@ -1,0 +1,4 @@
+vacuum (analyze) customers;
+insert into tally values (28, 1);
+vacuum orders;
+insert into tally values (28, 2);

@@ -1,0 +1,14 @@
+create table parents (id int primary key);
+create table children (id int primary key, parent int references parents deferrable initially deferred);
+begin;
+insert into children values (1, 1);
+insert into parents values (1);
+insert into tally values (31, 1);
+commit;
+begin;
+alter table children add column note text;
+insert into children values (2, 2, 'two');
+insert into parents values (2);
+insert into tally values (31, 2);
+commit;
+alter table children alter column note set default 'none';
