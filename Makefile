@@ -117,7 +117,7 @@ else
 	mkdir -p docs && mv target/conformance/conformance.md docs/conformance.md
 endif
 
-## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions
+## A database: that of DATABASE_URL, or with ON=aws that of the deployed functions; JSON=1: no tables
 migrate: ## apply migrations/ to the database
 status: ## list its applied and its pending migrations
 rollback: ## roll its newest migration back with its .down.sql

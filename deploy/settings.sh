@@ -64,16 +64,27 @@ has() {
     exit 1
 }
 
-# Invokes function $1 with the event in file $2, and prints the end of its log and its answer.
-# Fails when the function fails.
+# Prints the answer in file $1: on a terminal as tables, by an executable of this machine if one is
+# built, else as the JSON that it is.
+show() {
+    if [ -t 1 ] && [ "${JSON:-0}" = 0 ]; then
+        for bootstrap in target/debug/bootstrap target/*/release/bootstrap; do
+            "$bootstrap" --show <"$1" 2>/dev/null && return
+        done
+    fi
+    cat "$1"
+    echo
+}
+
+# Invokes function $1 with the event in file $2, and prints the end of its log and its answer. With
+# JSON=1 only the answer is on standard output. Fails when the function fails.
 invoke() {
-    echo "$ aws lambda invoke --function-name $1 --payload fileb://$2 $dir/answer.json"
+    [ "${JSON:-0}" != 0 ] || echo "$ aws lambda invoke --function-name $1 --payload fileb://$2 $dir/answer.json"
     [ -z "${PLAN:-}" ] || return 0
     aws lambda invoke --function-name "$1" --payload "fileb://$2" --log-type Tail \
         --cli-read-timeout 0 --query '[FunctionError,LogResult]' --output text \
         "$dir/answer.json" >"$dir/invoked"
-    cut -f 2 "$dir/invoked" | openssl base64 -d -A
-    cat "$dir/answer.json"
-    echo
+    cut -f 2 "$dir/invoked" | openssl base64 -d -A >&2
+    show "$dir/answer.json"
     [ "$(cut -f 1 "$dir/invoked")" = None ]
 }

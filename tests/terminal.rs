@@ -3,8 +3,9 @@
 
 use crate::command_line::with_database;
 use crate::migrate::files;
-use crate::support::{Database, bootstrap, root};
+use crate::support::{Database, Local, Part, bootstrap, needs, root, script};
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -261,4 +262,53 @@ fn make_status_is_a_table_on_a_terminal_and_json_with_json_1() {
         &[&make[..], &["JSON=1"]].concat(),
     );
     seen.check(0, &["\"pending\":[{"]);
+}
+
+#[test]
+fn the_answer_of_a_deployed_function_is_tables_on_a_terminal_and_json_with_json_1() {
+    needs!(AwsCli);
+    let database = Database::new();
+    let dir = files(&[("1_a.sql", "create table a ()"), ("2_b.sql", "selec")]);
+    let local = Local::with(&database)
+        .migrations(dir.path())
+        .args(["--functions", "shop-web=http,shop-migrations=migrate"])
+        .start();
+    fs::write(dir.path().join("deploy.env"), "FUNCTION=shop\n").expect("there is room");
+    let python = Part::AwsCli.path();
+    let aws = dir.path().join("aws");
+    let cli = python.with_file_name("aws");
+    let text = format!(
+        "#!/bin/sh\nexec {} {} \"$@\"\n",
+        python.display(),
+        cli.display()
+    );
+    script(&aws, &text);
+    let path = format!("{}:{}", dir.path().display(), env!("PATH"));
+    let invoke = |action: &str, json: &str| {
+        let settings = dir.path().join("deploy.env").display().to_string();
+        let variables = [
+            format!("PATH={path}"),
+            format!("DEPLOY_ENV={settings}"),
+            format!("AWS_ENDPOINT_URL={}", local.url()),
+            "AWS_DEFAULT_REGION=local".to_string(),
+            "AWS_ACCESS_KEY_ID=x".to_string(),
+            "AWS_SECRET_ACCESS_KEY=x".to_string(),
+            format!("JSON={json}"),
+        ];
+        let event = format!("{{\"action\":\"{action}\"}}");
+        let variables: Vec<&str> = variables.iter().map(String::as_str).collect();
+        let command = ["deploy/invoke.sh", &event];
+        run(
+            &database,
+            dir.path(),
+            "",
+            &[&["env"], &variables[..], &command].concat(),
+        )
+    };
+    let status = invoke("status", "");
+    status.check(0, &["$ aws lambda invoke", "pending: 2", "  version  name"]);
+    invoke("migrate", "").check(1, &["\nFunction.MigrationFailed\nfailed to apply"]);
+    let status = invoke("status", "1");
+    status.check(0, &["\"pending\":[{"]);
+    assert!(!status.received.contains("$ aws"), "{}", status.received);
 }
