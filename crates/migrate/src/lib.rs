@@ -17,6 +17,7 @@ mod help;
 mod history;
 mod index;
 mod lifecycle;
+mod listing;
 mod repair;
 mod run;
 mod seed;

@@ -5,6 +5,7 @@
 
 use super::files::{self, Migration, Version};
 use super::history::{self, Applied};
+use super::listing::list;
 use crate::Migrator;
 use crate::built_in::{BuiltIn, display_version};
 use database::Purpose;
@@ -12,6 +13,7 @@ use handler::{Failure, Invocation, Kind};
 use postgres::Client;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::mem;
 
 /// The applied and the pending migrations of a database.
 pub struct Status {
@@ -167,16 +169,12 @@ impl Status {
             );
             return Err(Failure::new(Kind::InvalidEvent, message));
         }
-        let explanations: Vec<String> = self
-            .differences
-            .iter()
-            .filter(|difference| {
-                !allow
-                    .iter()
-                    .any(|allowed| difference.is_allowed_by(allowed))
-            })
-            .map(|difference| self.explain(difference))
-            .collect();
+        let refused = self.differences.iter().filter(|difference| {
+            !allow
+                .iter()
+                .any(|allowed| difference.is_allowed_by(allowed))
+        });
+        let explanations = self.explain_groups(refused);
         match explanations.is_empty() {
             true => Ok(()),
             false => Err(Failure::new(
@@ -201,8 +199,34 @@ impl Status {
             .map(|migration| format!("{} (built in)", migration.display()))
             .chain(self.pending.iter().map(Migration::display))
             .collect();
-        let message = format!("{failed}: {} pending: {}", names.len(), names.join(", "));
+        let message = format!("{failed}: {} pending: {}", names.len(), list(&names));
         Failure::new(Kind::MigrationsPending, message)
+    }
+
+    /// Returns differences in words: of each kind the first, with what to do about it, and the names
+    /// of the others.
+    fn explain_groups<'a>(&self, differences: impl Iterator<Item = &'a Difference>) -> Vec<String> {
+        let mut groups: Vec<Vec<&Difference>> = Vec::new();
+        for difference in differences {
+            let same = |group: &&mut Vec<&Difference>| {
+                mem::discriminant(group[0]) == mem::discriminant(difference)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(difference),
+                None => groups.push(vec![difference]),
+            }
+        }
+        let explain = |group: Vec<&Difference>| {
+            let first = self.explain(group[0]);
+            let others: Vec<String> = (group[1..].iter())
+                .map(|difference| format!("`{}`", difference.version()))
+                .collect();
+            match others.is_empty() {
+                true => first,
+                false => format!("{first}; the same is true of {}", list(&others)),
+            }
+        };
+        groups.into_iter().map(explain).collect()
     }
 
     /// Returns a difference in words, with what to do about it.
@@ -353,6 +377,20 @@ mod tests {
         let pending: Vec<String> = status.pending.iter().map(Migration::display).collect();
         assert_eq!(pending, ["10_x"]);
         status.check(&[]).expect("they agree");
+    }
+
+    #[test]
+    fn many_differences_of_a_kind_are_explained_once() {
+        let numbers = 1..=30;
+        let files = numbers.clone().map(|n| file(&n.to_string(), "edited"));
+        let rows = numbers.map(|n| row(&n.to_string(), "a"));
+        let status = Status::of(files.collect(), rows.collect(), &BuiltIn::NONE);
+        let failure = status.check(&[]).expect_err("they differ").to_string();
+        assert_eq!(failure.matches("was edited").count(), 1, "{failure}");
+        assert!(failure.ends_with("`8`, `9` and 21 more"), "{failure}");
+        let status = Status::of(status.files.into_values().collect(), vec![], &BuiltIn::NONE);
+        let failure = status.pending_failure("failed").to_string();
+        assert!(failure.ends_with("8_x and 22 more"), "{failure}");
     }
 
     #[test]
