@@ -42,6 +42,8 @@ pub(crate) enum Part {
     Playwright,
     /// With stand-ins for the base images, and root.
     Podman,
+    /// The right to mount a file system.
+    Mounts,
     /// A registry of images.
     Registry,
     Valgrind,
@@ -81,6 +83,11 @@ impl Part {
                 let prepared = tool("podman/ready").and_then(|_| tool("podman"));
                 let command = "make test, as root".to_string();
                 ("podman as root", prepared.filter(|_| is_root), command)
+            }
+            Part::Mounts => {
+                let command = "make test, as root outside of a container".to_string();
+                let right = may_mount().then(|| PathBuf::from("/"));
+                ("the right to mount", right, command)
             }
             Part::AwsCli => fetched("the AWS CLI", "awscli", "awscli/bin/python"),
             Part::Moto => fetched("moto", "moto", "moto/bin/python"),
@@ -149,6 +156,14 @@ fn fetched(name: &'static str, requirements: &str, path: &str) -> Row {
 fn package(name: &'static str, program: &str, package: &str) -> Row {
     let command = format!("sudo apt-get install {package}");
     (name, on_path(program), command)
+}
+
+/// Whether the process has CAP_SYS_ADMIN, which is bit 21.
+fn may_mount() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> 21 & 1 == 1)
 }
 
 fn tool(name: &str) -> Option<PathBuf> {

@@ -4,7 +4,7 @@
 use super::End;
 use crate::migrate::MIGRATE;
 use crate::support::proxy::{self, Fault, NO_FAULT};
-use crate::support::{RuntimeApi, Server, bootstrap, root, run};
+use crate::support::{RuntimeApi, Server, bootstrap, root, run, wait_for};
 use postgres::{Client, NoTls};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -33,8 +33,10 @@ const LATE: [&str; 14] = [
 
 /// A server, and two ways to it that a strike needs.
 pub(super) struct Bench {
-    pub server: Server,
-    programs: PathBuf,
+    /// The address of the server's first database.
+    pub address: String,
+    /// Where `psql` and its like are.
+    pub programs: PathBuf,
     counted: u16,
     told: Receiver<()>,
     cut: u16,
@@ -42,6 +44,7 @@ pub(super) struct Bench {
     pub until_cut: Arc<AtomicUsize>,
     /// What the next invocation allows: a person's answer.
     allow: RefCell<Option<String>>,
+    _server: Server,
 }
 
 /// A running `bootstrap migrate`.
@@ -73,23 +76,29 @@ impl Bench {
         Bench {
             counted: proxy::start(port, Fault::TellAll(teller)),
             cut: proxy::start(port, Fault::CutOnceAfter(Arc::clone(&until_cut))),
+            address: server.url().to_string(),
             programs: programs.into(),
-            server,
             told,
             until_cut,
             allow: RefCell::new(None),
+            _server: server,
         }
     }
 
     /// Makes the database anew, without what a run before has left on the server.
     pub(super) fn make_database(&self) {
+        self.make_database_with("");
+    }
+
+    /// Does so with further words of `CREATE DATABASE`.
+    pub(super) fn make_database_with(&self, words: &str) {
         self.allow.take();
         self.until_cut.store(NO_FAULT, Ordering::Relaxed);
-        let mut admin = self.server.client();
+        let mut admin = self.admin();
         for statement in [
             format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"),
             "DROP ROLE IF EXISTS torture_owner, torture_reader".to_string(),
-            format!("CREATE DATABASE {DATABASE}"),
+            format!("CREATE DATABASE {DATABASE} {words}"),
         ] {
             admin.batch_execute(&statement).expect("it is ours");
         }
@@ -112,7 +121,7 @@ impl Bench {
     }
 
     pub(super) fn url(&self) -> String {
-        let (server, _) = self.server.url().rsplit_once('/').expect("it has a path");
+        let (server, _) = self.address.rsplit_once('/').expect("it has a path");
         format!("{server}/{DATABASE}")
     }
 
@@ -135,6 +144,13 @@ impl Bench {
     /// Takes the number of messages since the last call.
     pub(super) fn messages(&self) -> u64 {
         self.told.try_iter().count() as u64
+    }
+
+    /// Connects to the server's first database, once the server takes connections.
+    pub(super) fn admin(&self) -> Client {
+        wait_for("the server to take connections", || {
+            Client::connect(&self.address, NoTls).ok()
+        })
     }
 
     /// Connects to the database, past the proxies.

@@ -73,7 +73,7 @@ const KINDS: [Kind; 20] = [
 
 /// When it is done.
 #[derive(Debug)]
-enum Moment {
+pub(super) enum Moment {
     /// A time after the start.
     After(Duration),
     /// When the run has sent a number of messages.
@@ -83,7 +83,7 @@ enum Moment {
 }
 
 /// A statement to aim at, by its file, words of it, and its table.
-type Aim = (u64, &'static str, &'static str);
+pub(super) type Aim = (u64, &'static str, &'static str);
 
 /// What is worth an aim: what runs outside of a transaction.
 const AIMS: [Aim; 24] = [
@@ -119,7 +119,7 @@ const AIMS: [Aim; 24] = [
 
 /// What another session holds while the statement runs, so that it waits in the middle.
 #[derive(Debug, Clone, Copy)]
-enum Hold {
+pub(super) enum Hold {
     Nothing,
     /// An old snapshot, for which the end of a concurrent index waits.
     Snapshot,
@@ -234,7 +234,7 @@ impl Strike {
                 return Ok(outcome);
             }
             Kind::Crash => bench.kill_a_session(),
-            Kind::Restart => bench.shut_down(),
+            Kind::Restart => bench.shut_down("INT"),
             Kind::Second | Kind::SecondThenKill => {
                 let second = bench.start(bench.url());
                 thread::sleep(self.lasts.min(Duration::from_millis(100)));
@@ -254,7 +254,7 @@ impl Strike {
         let outcome = run.finish();
         if matches!(self.kind, Kind::Crash | Kind::Restart) {
             // Whoever deploys waits for the server, too.
-            drop(bench.server.client());
+            drop(bench.admin());
         }
         Ok(outcome)
     }
@@ -302,7 +302,7 @@ impl Moment {
     }
 
     /// Waits for the moment; returns `false` if the run ends before.
-    fn comes(&self, bench: &Bench, mut has_ended: impl FnMut() -> bool) -> bool {
+    pub(super) fn comes(&self, bench: &Bench, mut has_ended: impl FnMut() -> bool) -> bool {
         let began = Instant::now();
         let mut messages = 0;
         let mut client = bench.client();
@@ -350,12 +350,12 @@ impl Bench {
         }
     }
 
-    /// Shuts the server down; `local` starts it again.
-    fn shut_down(&self) {
+    /// Ends the server by a signal; `local` starts it again.
+    pub(super) fn shut_down(&self, name: &str) {
         let query = "SELECT split_part(pg_read_file('postmaster.pid'), chr(10), 1)";
         let row = self.client().query_one(query, &[]);
         let pid: String = row.expect("it may").get(0);
-        signal(pid.parse().expect("it is a number"), "INT");
+        signal(pid.parse().expect("it is a number"), name);
         // It may still take a connection for a moment.
         while Client::connect(&self.url(), NoTls).is_ok() {
             thread::sleep(Duration::from_millis(1));
