@@ -26,9 +26,9 @@ const STEPS_OF_A_BLOCK: i64 = 4;
 const COMMITTING: [&str; 2] = ["026", "027"];
 
 /// The files that the engine does not run rightly yet; with ALL=1 they are run too.
-const LATE: [&str; 14] = [
+const LATE: [&str; 16] = [
     "007", "008", "011", "014", "015", "016", "020", "026", "027", "031", "033", "034", "035",
-    "038",
+    "038", "041", "042",
 ];
 
 /// A server, and two ways to it that a strike needs.
@@ -146,16 +146,14 @@ impl Bench {
         self.told.try_iter().count() as u64
     }
 
-    /// Connects to the server's first database, once the server takes connections.
+    /// Connects to the server's first database.
     pub(super) fn admin(&self) -> Client {
-        wait_for("the server to take connections", || {
-            Client::connect(&self.address, NoTls).ok()
-        })
+        connect(&self.address)
     }
 
     /// Connects to the database, past the proxies.
     pub(super) fn client(&self) -> Client {
-        Client::connect(&self.url(), NoTls).expect("the server takes connections")
+        connect(&self.url())
     }
 
     /// Returns the number of the last file that is applied.
@@ -294,6 +292,13 @@ impl Outcome {
             _ => Outcome::Failed(format!("an odd reply: {reply}")),
         }
     }
+}
+
+/// Connects, once the server takes connections.
+fn connect(url: &str) -> Client {
+    wait_for("the server to take connections", || {
+        Client::connect(url, NoTls).ok()
+    })
 }
 
 /// Returns the folder of the history.

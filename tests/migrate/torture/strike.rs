@@ -29,6 +29,10 @@ pub(super) enum Kind {
     Terminate,
     /// Its connection is cut.
     Cut,
+    /// Its statement is cancelled.
+    Cancel,
+    /// A table is locked for longer than a statement waits, so that the file is tried again.
+    Block,
     /// The process is stopped, and goes on later.
     Stop,
     /// The process is stopped, and goes on when another run has done its work.
@@ -48,7 +52,7 @@ pub(super) enum Kind {
 }
 
 /// The kinds, as often as they shall come.
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 23] = [
     Kind::Kill,
     Kind::Kill,
     Kind::Kill,
@@ -59,6 +63,9 @@ const KINDS: [Kind; 20] = [
     Kind::Cut,
     Kind::Cut,
     Kind::Cut,
+    Kind::Cancel,
+    Kind::Cancel,
+    Kind::Block,
     Kind::Stop,
     Kind::Replace,
     Kind::Replace,
@@ -127,15 +134,20 @@ pub(super) enum Hold {
     Lock(&'static str),
 }
 
-const HOLDS: [Hold; 4] = [
+const HOLDS: [Hold; 6] = [
     Hold::Nothing,
     Hold::Snapshot,
+    Hold::Snapshot,
     Hold::Lock("ACCESS SHARE"),
+    Hold::Lock("ROW EXCLUSIVE"),
     Hold::Lock("ROW EXCLUSIVE"),
 ];
 
 /// How long a statement is waited for; another may stand in its way.
 const LOOKS_FOR: Duration = Duration::from_secs(5);
+
+/// How late an answer may come on a busy machine: the process has to start, too.
+const LATEST: Duration = Duration::from_secs(2);
 
 /// What no run says whatever has struck it, because it does not know what was done before.
 const NEVER: [&str; 5] = [
@@ -150,7 +162,8 @@ impl Strike {
     /// Chooses a strike at a history whose first files are applied.
     pub(super) fn by(chance: &mut Chance, undisturbed: &Undisturbed, applied: u64) -> Strike {
         let kind = chance.one_of(&KINDS);
-        let left = 100 - 100 * applied / 40;
+        // Somewhat less than what is left, so that few strikes come too late.
+        let left = 80 - 80 * applied / 42;
         let aims: Vec<Aim> = AIMS.into_iter().filter(|aim| aim.0 > applied).collect();
         let message = Moment::Message(chance.between(1, undisturbed.messages * left / 100));
         let after = chance.between(1, undisturbed.took.as_millis() as u64 * left / 100);
@@ -163,6 +176,7 @@ impl Strike {
         };
         let lasts = match kind {
             Kind::Deadline | Kind::StopPastDeadline => after + Duration::from_millis(50),
+            Kind::Block => Duration::from_millis(3300),
             _ => Duration::from_millis(chance.one_of(&[0, 10, 100, 400, 1500])),
         };
         Strike {
@@ -205,7 +219,7 @@ impl Strike {
             "    {}: {outcome:?}",
             if hit { "hit" } else { "late" }
         );
-        let ours = hit && !matches!(self.kind, Kind::Stop | Kind::Second);
+        let ours = hit && !matches!(self.kind, Kind::Stop | Kind::Second | Kind::Block);
         check(bench, &outcome, ours)?;
         Ok(hit)
     }
@@ -217,7 +231,19 @@ impl Strike {
                 run.kill();
                 thread::sleep(self.lasts);
             }
-            Kind::Terminate => bench.terminate(),
+            Kind::Terminate => bench.end_sessions("pg_terminate_backend"),
+            Kind::Cancel => bench.end_sessions("pg_cancel_backend"),
+            Kind::Block => {
+                drop(held);
+                let mut other = bench.client();
+                // The table may not be there yet, or be in use for long.
+                let lock = "SET lock_timeout = '1s'; BEGIN; LOCK TABLE tally";
+                if other.batch_execute(lock).is_ok() {
+                    thread::sleep(self.lasts);
+                }
+                drop(other);
+                return Ok(run.finish());
+            }
             Kind::Stop => {
                 signal(run.pid(), "STOP");
                 thread::sleep(self.lasts);
@@ -225,7 +251,7 @@ impl Strike {
             }
             Kind::Replace => {
                 signal(run.pid(), "STOP");
-                bench.terminate();
+                bench.end_sessions("pg_terminate_backend");
                 drop(held);
                 let second = bench.invoke();
                 signal(run.pid(), "CONT");
@@ -274,6 +300,9 @@ impl Strike {
             }
         }
         let request = api.request();
+        let late = began.elapsed().saturating_sub(self.lasts);
+        let is_stopped = self.kind == Kind::StopPastDeadline;
+        assert!(is_stopped || late < LATEST, "the answer came {late:?} late");
         api.reply(202, r#"{"status":"OK"}"#);
         let outcome = match request.line.contains("/response ") {
             true => Outcome::of(&request.body),
@@ -330,11 +359,13 @@ impl Moment {
 }
 
 impl Bench {
-    /// Ends the sessions of the runs.
-    fn terminate(&self) {
-        let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                     WHERE datname = current_database() AND application_name LIKE 'plain-lambda%'";
-        self.client().query(query, &[]).expect("it may");
+    /// Ends the sessions of the runs, or their statements, by a function of Postgres.
+    fn end_sessions(&self, function: &str) {
+        let query = format!(
+            "SELECT {function}(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'plain-lambda%'"
+        );
+        self.client().query(&query, &[]).expect("it may");
     }
 
     /// Kills the server process of a run, if there is one.
@@ -379,6 +410,9 @@ fn runs(client: &mut Client, words: &str) -> bool {
 /// What it must not say.
 fn check(bench: &Bench, outcome: &Outcome, struck: bool) -> Result<(), String> {
     match outcome {
+        Outcome::Failed(said) if is_untrue(bench, said) => {
+            Err(format!("it was not rolled back: {said}"))
+        }
         Outcome::Failed(said) if NEVER.iter().any(|words| said.contains(words)) => {
             Err(format!("a run says {said}"))
         }
@@ -386,4 +420,18 @@ fn check(bench: &Bench, outcome: &Outcome, struck: bool) -> Result<(), String> {
         Outcome::Killed if !struck => Err("a run was killed by nobody".to_string()),
         _ => Ok(()),
     }
+}
+
+/// Returns whether a run says that it rolled a file back of which something is done.
+fn is_untrue(bench: &Bench, said: &str) -> bool {
+    let Some((before, _)) = said.split_once("rolled it back") else {
+        return false;
+    };
+    let Some((_, name)) = before.rsplit_once("/torture-history/") else {
+        return false;
+    };
+    let query = "SELECT count(*) > 0 FROM plain_lambda.migrations
+                 WHERE version = $1 AND applied_at IS NULL AND statements > 0";
+    let row = bench.client().query_one(query, &[&&name[..3]]);
+    row.is_ok_and(|row| row.get(0))
 }

@@ -1,0 +1,1 @@
+insert into tally select 42, 1 where current_setting('torture.mark', true) = 'set';
