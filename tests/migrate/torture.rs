@@ -145,7 +145,7 @@ fn one_run(bench: &Bench, seed: u64, undisturbed: &Undisturbed, tally: &Mutex<Ta
 fn finish(bench: &Bench, story: &mut String) -> Result<(), String> {
     for _ in 0..LAST_INVOCATIONS {
         match bench.invoke() {
-            Outcome::Done => return Ok(()),
+            Outcome::Done => return bench.check_history(),
             Outcome::Partial => {}
             outcome => {
                 let _ = writeln!(story, "  undisturbed: {outcome:?}");

@@ -13,7 +13,7 @@ pub(super) struct End {
     rest: String,
 }
 
-/// The relations with their owners, and whether an index is valid.
+/// The relations with their owners, and whether an index is valid; the database's settings.
 const RELATIONS: &str = "
     SELECT format('%s %s.%s of %s%s', c.relkind, n.nspname, c.relname, c.relowner::regrole,
                   CASE WHEN NOT i.indisvalid OR NOT i.indisready THEN ', INVALID' END)
@@ -22,6 +22,9 @@ const RELATIONS: &str = "
     WHERE n.nspname IN ('public', 'app')
     UNION ALL
     SELECT format('%s is half detached', inhrelid::regclass) FROM pg_inherits WHERE inhdetachpending
+    UNION ALL
+    SELECT format('setting %s', setconfig) FROM pg_db_role_setting
+    WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
     ORDER BY 1";
 
 const TABLES: &str = "
