@@ -7,10 +7,12 @@ mod errors;
 mod killed;
 mod locks;
 mod pooler;
+mod repeated;
 mod rights;
 mod steps;
 mod time;
 mod torture;
+mod undo;
 
 use crate::support::proxy::{self, Fault};
 use crate::support::{Database, Local, wait_for};

@@ -126,7 +126,7 @@ fn migrations(shared: &Shared, connection: &mut Connection) -> Value {
         Err(failure) => bad("migrations", failure.to_string(), "see make status"),
         Ok(status) if status.pending_count() > 0 => bad(
             "migrations",
-            format!("{} pending", status.pending_count()),
+            status.pending_in_words(),
             "run {\"action\":\"migrate\"}",
         ),
         Ok(status) => good(

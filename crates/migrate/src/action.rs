@@ -46,7 +46,10 @@ pub(crate) enum Action {
     /// Records the checksums of edited files, and removes the rows of missing ones.
     Repair,
     /// Fills an empty database from `seed.sql`.
-    Seed,
+    Seed {
+        /// The tables that may hold rows.
+        allow: Vec<String>,
+    },
     /// Creates the database.
     Create,
     /// Drops the database.
@@ -64,6 +67,12 @@ pub(crate) enum Action {
 pub(crate) const ACTIONS: [&str; 11] = [
     "migrate", "status", "pending", "rollback", "redo", "baseline", "repair", "seed", "create",
     "drop", "reset",
+];
+
+/// The actions that are not done again when their request comes twice; an event of them may have an
+/// `id`. `migrate` is one where it resets the database.
+const ONCE: [&str; 8] = [
+    "migrate", "rollback", "redo", "baseline", "repair", "seed", "drop", "reset",
 ];
 
 impl Action {
@@ -97,7 +106,11 @@ impl Action {
                 from: fields.text("from")?,
             },
             "repair" => Action::Repair,
-            "seed" => Action::Seed,
+            "seed" => Action::Seed {
+                allow: fields
+                    .take("allow", "a list of strings", strings)?
+                    .unwrap_or_default(),
+            },
             "create" => Action::Create,
             "drop" => Action::Drop {
                 confirm: fields.text("confirm")?,
@@ -115,6 +128,8 @@ impl Action {
 /// rest.
 pub struct Fields {
     action: String,
+    /// The request's id, of an action that must not be done twice.
+    id: Option<String>,
     untaken: Map<String, Value>,
 }
 
@@ -130,10 +145,20 @@ impl Fields {
         }
         let mut untaken = event.as_object().cloned().unwrap_or_default();
         untaken.remove("action");
-        Ok(Fields {
+        let mut fields = Fields {
             action: name.to_string(),
+            id: None,
             untaken,
-        })
+        };
+        if ONCE.contains(&name) {
+            fields.id = fields.take("id", "1 to 64 letters, digits and dashes", request_id)?;
+        }
+        Ok(fields)
+    }
+
+    /// Returns the request's id, if the event has one.
+    pub(crate) fn id(&self) -> Option<String> {
+        self.id.clone()
     }
 
     /// Returns the event's action.
@@ -200,6 +225,12 @@ fn strings(value: &Value) -> Option<Vec<String>> {
         .collect()
 }
 
+fn request_id(value: &Value) -> Option<String> {
+    let id = value.as_str().filter(|id| (1..=64).contains(&id.len()))?;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    id.bytes().all(is_plain).then(|| id.to_string())
+}
+
 fn action_name<'a>(event: &'a Value, further: &[&str]) -> Result<&'a str, Failure> {
     match &event["action"] {
         Value::String(name) => Ok(name),
@@ -254,6 +285,16 @@ mod tests {
         check_refused(json!({"action": "up"}), "reset, user");
         let url = json!({"requestContext": {"http": {}}});
         check_refused(url, "Function URL event");
+    }
+
+    #[test]
+    fn only_an_action_that_must_not_be_done_twice_has_an_id() {
+        read(&json!({"action": "rollback", "id": "Release-7"})).expect("it has one");
+        check_refused(json!({"action": "status", "id": "7"}), "`id`");
+        let long = "x".repeat(65);
+        for id in ["", "a b", "ä", &long] {
+            check_refused(json!({"action": "redo", "id": id}), "1 to 64 letters");
+        }
     }
 
     #[test]

@@ -33,8 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 pub(crate) enum HistoryEffect<'a> {
     /// Adds the row of this migration.
     Applies(&'a Migration),
-    /// Removes the row of this migration.
-    Reverts(&'a Migration),
+    /// Runs these statements in the transaction of the script's last step.
+    Then(&'a dyn Fn(&Session) -> String),
     /// Changes no row.
     None,
 }
@@ -295,10 +295,8 @@ impl<'a> Run<'a> {
     ) -> Result<(), RunError> {
         let finished = done == self.steps.statements.len();
         let row = match self.effect {
-            HistoryEffect::Reverts(migration) if finished => {
-                history::remove(&migration.history_version())
-            }
-            HistoryEffect::None | HistoryEffect::Reverts(_) => String::new(),
+            HistoryEffect::Then(statements) if finished => statements(self.session),
+            HistoryEffect::None | HistoryEffect::Then(_) => String::new(),
             HistoryEffect::Applies(migration) => history::put(&Entry {
                 migration,
                 sha256: match finished {
@@ -381,7 +379,7 @@ fn failure(
              statement and invoke again: it resumes there"
         ),
         // The history has no row of how far a seed or a down file came.
-        (false, Some(at), HistoryEffect::Reverts(_) | HistoryEffect::None) => format!(
+        (false, Some(at), HistoryEffect::Then(_) | HistoryEffect::None) => format!(
             "and kept what its {at} statements before have done, as they cannot be undone; when \
              invoked again, it starts at its first statement"
         ),

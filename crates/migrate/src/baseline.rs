@@ -5,10 +5,10 @@
 
 use super::files::{self, Migration, Version};
 use super::history::{self, Entry};
+use super::request::{Earlier, Request};
 use super::run;
 use super::session::Session;
 use super::status::Status;
-use super::steps::Steps;
 use crate::Migrator;
 use database::describe;
 use handler::{Failure, Invocation, Kind};
@@ -25,11 +25,15 @@ use std::time::Duration;
 pub(crate) fn baseline(
     migrator: &Migrator,
     invocation: &Invocation,
+    mut request: Request,
     to: Option<&str>,
     from: Option<&str>,
 ) -> Result<Value, Failure> {
     let files = files::migrations(&migrator.settings.migrations_dir)?;
     let mut session = Session::open(migrator, invocation)?;
+    if let Earlier::Done(reply) = request.begin(&mut session)? {
+        return Ok(reply);
+    }
     let status = Status::of(files, history::applied(&mut session)?, migrator.built_in);
     let (versions, newest) = match (to, from) {
         (Some(to), None) => (Vec::new(), Some(run::known_version(&status, to)?)),
@@ -48,41 +52,46 @@ pub(crate) fn baseline(
             || newest.as_ref().is_some_and(|to| file.version <= *to)
     };
     let baselined: Vec<&Migration> = status.pending.iter().filter(is_applied).collect();
-    session.begin_step().map_err(history::unavailable)?;
+    let mut statements = String::new();
     for migration in &baselined {
-        let entry = Entry {
+        statements += &history::put(&Entry {
             migration,
             sha256: migration.up.sha256(),
             took: Duration::ZERO,
-            statements: Steps::of(&migration.up)?.statements.len(),
+            // The file is not read for it: only a file under way needs the number.
+            statements: 0,
             begun: false,
-            run: invocation.request_id.as_str(),
+            run: &session.run,
             finished: true,
-        };
-        let row = history::put(&entry);
-        session.batch_execute(&row).map_err(history::unavailable)?;
+        });
+        statements.push(';');
     }
-    session.commit().map_err(history::unavailable)?;
     let files = || status.files.values().chain(baselined.iter().copied());
     let without_file: Vec<&String> = versions
         .iter()
         .filter(|version| !files().any(|file| file.version.same(version)))
         .collect();
     let baselined: Vec<Value> = baselined.into_iter().map(Migration::to_json).collect();
-    Ok(json!({"baselined": baselined, "without_file": without_file}))
+    let reply = json!({"baselined": baselined, "without_file": without_file});
+    statements += &request.record(&session, &[], &reply);
+    session
+        .commit_with(&statements)
+        .map_err(history::unavailable)?;
+    Ok(reply)
 }
 
-/// The tools, each with the query of its history: a row has a version, and whether its migration
-/// succeeded.
+/// The tools, each with the query of its history: a row has a version, whether its migration
+/// succeeded, and whether it stands for all older versions, too.
 const TOOLS: [(&str, &str); 8] = [
-    ("rails", "SELECT version::text, true FROM schema_migrations"),
+    ("rails", "SELECT version::text, true, false FROM schema_migrations"),
     (
         "sqlx",
-        "SELECT version::text, success FROM _sqlx_migrations",
+        "SELECT version::text, success, false FROM _sqlx_migrations",
     ),
     (
         "flyway",
-        "SELECT DISTINCT ON (version) version::text, success FROM flyway_schema_history h
+        "SELECT DISTINCT ON (version) version::text, success, type LIKE '%BASELINE'
+         FROM flyway_schema_history h
          WHERE version IS NOT NULL AND NOT EXISTS (
             SELECT FROM flyway_schema_history u WHERE u.version = h.version
             AND u.type LIKE 'UNDO%' AND u.installed_rank > h.installed_rank)
@@ -90,34 +99,31 @@ const TOOLS: [(&str, &str); 8] = [
     ),
     (
         "diesel",
-        "SELECT version::text, true FROM __diesel_schema_migrations",
+        "SELECT version::text, true, false FROM __diesel_schema_migrations",
     ),
     (
         "prisma",
-        "SELECT migration_name::text, finished_at IS NOT NULL
+        "SELECT migration_name::text, finished_at IS NOT NULL, false
          FROM _prisma_migrations WHERE rolled_back_at IS NULL",
     ),
     (
         "goose",
-        "SELECT version, true FROM (SELECT DISTINCT ON (version_id) version_id::text AS version,
+        "SELECT version, true, false FROM (SELECT DISTINCT ON (version_id) version_id::text AS version,
             is_applied FROM goose_db_version WHERE version_id > 0 ORDER BY version_id, id DESC) v
          WHERE is_applied",
     ),
     (
-        GOLANG_MIGRATE,
-        "SELECT version::text, NOT dirty FROM schema_migrations",
+        "golang-migrate",
+        "SELECT version::text, NOT dirty, true FROM schema_migrations",
     ),
     (
         "dbmate",
-        "SELECT version::text, true FROM schema_migrations",
+        "SELECT version::text, true, false FROM schema_migrations",
     ),
 ];
 
-/// The tool whose history holds only the newest version.
-const GOLANG_MIGRATE: &str = "golang-migrate";
-
-/// Reads the versions that a tool's history names. Also returns the newest, if it stands for all
-/// older ones.
+/// Reads the versions that a tool's history names. Also returns the newest that stands for all older
+/// ones.
 fn read_history(
     session: &mut Session,
     tool: &str,
@@ -137,18 +143,18 @@ fn read_history(
     let rows = session
         .query_typed(query, &[])
         .map_err(|error| unreadable(describe(&error)))?;
-    let mut versions = Vec::new();
+    let (mut versions, mut newest) = (Vec::new(), None);
     for row in &rows {
-        let (version, succeeded): (String, bool) = (row.get(0), row.get(1));
+        let (version, succeeded, is_for_all): (String, bool, bool) =
+            (row.get(0), row.get(1), row.get(2));
         if !succeeded {
             let cause = format!("version {version} has failed there; end it with {tool} first");
             return Err(unreadable(cause));
         }
+        if is_for_all {
+            newest = newest.max(Version::read(&version));
+        }
         versions.push(version);
     }
-    let newest = match tool {
-        GOLANG_MIGRATE => versions.first().and_then(|version| Version::read(version)),
-        _ => None,
-    };
     Ok((versions, newest))
 }

@@ -13,7 +13,8 @@ const OWN: [(&str, &str); 11] = [
     ("pending", "fail when a file is pending: for CI"),
     (
         "rollback",
-        "run the newest down file; \"steps\":2, or \"to\":\"VERSION\" for all above",
+        "run the newest down file; \"steps\":2, or \"to\":\"VERSION\" for all above,\n\
+         \"0\" for all",
     ),
     ("redo", "roll back and apply again; \"steps\":2"),
     (
@@ -24,7 +25,10 @@ const OWN: [(&str, &str); 11] = [
         "repair",
         "take the checksums of edited files, forget missing ones",
     ),
-    ("seed", "run seed.sql if every table is empty"),
+    (
+        "seed",
+        "run seed.sql if every table is empty, or is named: \"allow\":[\"rows:SCHEMA.TABLE\"]",
+    ),
     ("create", "create the database"),
     (
         "drop",
@@ -56,7 +60,8 @@ Examples:
   bootstrap migrate '{\"action\":\"migrate\",\"dry_run\":true}'
   bootstrap migrate '{\"action\":\"rollback\",\"steps\":2}'
 
-The reply is JSON; on a terminal it is shown as tables, unless --json is given.
+An action that changes what is there takes an \"id\":\"…\": with the same id again, it is not done
+twice. The reply is JSON; on a terminal it is shown as tables, unless --json is given.
 docs/migrations.md has every action's fields and reply.
 ",
     );

@@ -183,10 +183,33 @@ pub(crate) fn put(entry: &Entry) -> String {
     )
 }
 
-/// Returns the statement that deletes a row.
+/// Returns the statement that deletes a row. Fails if another run has deleted it meanwhile, which can
+/// happen only behind a pooler.
 pub(crate) fn remove(version: &str) -> String {
     let version = literal(version);
-    format!("DELETE FROM plain_lambda.migrations WHERE version = {version}")
+    format!(
+        "WITH gone AS (DELETE FROM plain_lambda.migrations WHERE version = {version} RETURNING 1)
+         SELECT CASE count(*) WHEN 1 THEN 1 ELSE
+            (count(*) || ' rows of version ' || {version} || ' are left, as another run took it')::int
+         END FROM gone"
+    )
+}
+
+/// Returns the statement that gives a row the version as its file has it now: `1` where it was `001`.
+pub(crate) fn rename(version: &str, migration: &Migration) -> String {
+    let (from, to) = (literal(version), literal(&migration.history_version()));
+    format!("UPDATE plain_lambda.migrations SET version = {to} WHERE version = {from}")
+}
+
+/// Returns the statement that gives the row of an applied file the name and the checksum that the file
+/// has now. When it was applied stays as it is.
+pub(crate) fn accept(version: &str, migration: &Migration) -> String {
+    let (version, name) = (literal(version), literal(&migration.name));
+    let sha256 = migration.up.sha256();
+    format!(
+        "UPDATE plain_lambda.migrations SET name = {name}, sha256 = '{sha256}' \
+         WHERE version = {version}"
+    )
 }
 
 /// Quotes a string literal. An `E''` literal does not depend on the `standard_conforming_strings`

@@ -19,6 +19,7 @@ mod index;
 mod lifecycle;
 mod listing;
 mod repair;
+mod request;
 mod run;
 mod seed;
 mod session;
@@ -38,7 +39,9 @@ pub use status::{Status, compare};
 use action::Action;
 use database::Database;
 use handler::{Failure, Invocation, Kind, Reply};
+use request::Request;
 use serde_json::Value;
+use undo::Target;
 
 /// The database and the migrations that the engine works on.
 pub struct Migrator<'a> {
@@ -103,8 +106,12 @@ pub fn handle(
     let mut fields = Fields::of(&event, &names)?;
     let reply = match further.iter().find(|action| action.name == fields.action()) {
         Some(action) => (action.run)(&mut fields)?,
-        None => run(migrator, invocation, Action::read(&mut fields)?)
-            .map_err(|failure| interrupted(invocation, failure))?,
+        None => {
+            let action = Action::read(&mut fields)?;
+            let request = Request::of(&event, fields.id(), invocation);
+            run(migrator, invocation, action, request)
+                .map_err(|failure| interrupted(invocation, failure))?
+        }
     };
     Ok(reply.into())
 }
@@ -121,7 +128,12 @@ fn interrupted(invocation: &Invocation, failure: Failure) -> Failure {
     }
 }
 
-fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<Value, Failure> {
+fn run(
+    migrator: &Migrator,
+    invocation: &Invocation,
+    action: Action,
+    mut request: Request,
+) -> Result<Value, Failure> {
     match action {
         Action::Migrate {
             to,
@@ -133,7 +145,7 @@ fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<V
             match (dry_run, migrator.settings.reset_database) {
                 (true, _) => dry_run::dry_run(migrator, invocation, &options),
                 (false, true) => {
-                    lifecycle::reset(migrator, invocation, confirm.as_deref(), &options)
+                    lifecycle::reset(migrator, invocation, request, confirm.as_deref(), &options)
                 }
                 (false, false) => run::migrate(migrator, invocation, &options),
             }
@@ -141,19 +153,36 @@ fn run(migrator: &Migrator, invocation: &Invocation, action: Action) -> Result<V
         Action::Status => Ok(status::status(migrator, invocation)?.to_json()),
         Action::Pending => status::pending(migrator, invocation),
         Action::Rollback { steps, to } => {
-            undo::rollback(migrator, invocation, steps, to.as_deref())
+            let target = match (steps, to) {
+                (Some(_), Some(_)) => {
+                    let message = "failed to read action `rollback`: give steps or to, not both";
+                    return Err(Failure::new(Kind::InvalidEvent, message));
+                }
+                (steps, None) => Target::Steps(steps.unwrap_or(1)),
+                (None, Some(to)) => Target::Above(to),
+            };
+            undo::undo(migrator, invocation, request, &target, false)
         }
-        Action::Redo { steps } => undo::redo(migrator, invocation, steps.unwrap_or(1)),
-        Action::Baseline { to, from } => {
-            baseline::baseline(migrator, invocation, to.as_deref(), from.as_deref())
+        Action::Redo { steps } => {
+            let target = Target::Steps(steps.unwrap_or(1));
+            undo::undo(migrator, invocation, request, &target, true)
         }
-        Action::Repair => repair::repair(migrator, invocation),
-        Action::Seed => seed::seed(migrator, invocation),
+        Action::Baseline { to, from } => baseline::baseline(
+            migrator,
+            invocation,
+            request,
+            to.as_deref(),
+            from.as_deref(),
+        ),
+        Action::Repair => repair::repair(migrator, invocation, request),
+        Action::Seed { allow } => seed::seed(migrator, invocation, request, &allow),
         Action::Create => lifecycle::create(migrator),
-        Action::Drop { confirm } => lifecycle::drop(migrator, confirm.as_deref()),
+        Action::Drop { confirm } => {
+            lifecycle::drop(migrator, invocation, &mut request, confirm.as_deref())
+        }
         Action::Reset { confirm } => {
             let options = run::Options::default();
-            lifecycle::reset(migrator, invocation, confirm.as_deref(), &options)
+            lifecycle::reset(migrator, invocation, request, confirm.as_deref(), &options)
         }
     }
 }

@@ -41,34 +41,29 @@ pub(crate) fn migrate(
 ) -> Result<Value, Failure> {
     let files = files::migrations(&migrator.settings.migrations_dir)?;
     let mut session = Session::open(migrator, invocation)?;
-    let status = Status::of(files, history::applied(&mut session)?, migrator.built_in);
+    migrate_in(&mut session, migrator, files, options)
+}
+
+/// Does what [`migrate`] does, in a session that is open, with files that are read.
+///
+/// # Errors
+/// Those of [`migrate`].
+pub(crate) fn migrate_in(
+    session: &mut Session,
+    migrator: &Migrator,
+    files: Vec<Migration>,
+    options: &Options,
+) -> Result<Value, Failure> {
+    let status = Status::of(files, history::applied(session)?, migrator.built_in);
     let planned = plan(&status, options)?;
-    let mut applied = applied_by_awaited_run(&session, &status.applied);
-    let mut built_in = applied_by_awaited_run(&session, &status.built_in_applied);
-    let mut slowest = Duration::ZERO;
-    let mut done: usize = 0;
-    for (migration, steps) in &planned {
-        if done > 0 && session.deadline.is_short_of(slowest) {
-            break;
-        }
-        let started = Instant::now();
-        let begun = status.begun(migration);
-        match apply_one(&mut session, migration, steps, begun) {
-            Ok(json) if migration.built_in => built_in.push(json),
-            Ok(json) => applied.push(json),
-            // Built-in migrations take little time, and do not count as progress with the files.
-            Err(RunError::OutOfTime(_))
-                if done > status.built_in_pending.len()
-                    || has_completed_a_step(&mut session, migration, begun)? =>
-            {
-                break;
-            }
-            Err(error) => return Err(to_failure(error, &migration.up.path)),
-        }
-        done += 1;
-        slowest = slowest.max(started.elapsed());
-    }
-    let built_in_count = status.built_in_pending.len();
+    let mut applied = applied_by_awaited_run(session, &status.applied);
+    let mut built_in = applied_by_awaited_run(session, &status.built_in_applied);
+    let in_order: Vec<(&Migration, &Steps)> =
+        planned.iter().map(|(file, steps)| (*file, steps)).collect();
+    let progress = apply_in_order(session, &status, &in_order)?;
+    applied.extend(progress.applied);
+    built_in.extend(progress.built_in);
+    let (done, built_in_count) = (progress.done, status.built_in_pending.len());
     let mut reply = json!({
         "status": "done",
         "applied": applied,
@@ -83,6 +78,53 @@ pub(crate) fn migrate(
         reply["next"] = "invoke again".into();
     }
     Ok(reply)
+}
+
+/// How far a run came.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// The files that were applied, as replies list them.
+    pub applied: Vec<Value>,
+    /// The built-in migrations that were applied.
+    pub built_in: Vec<Value>,
+    /// How many migrations were done, in their order.
+    pub done: usize,
+}
+
+/// Applies migrations in order, until the invocation's time is over.
+///
+/// # Errors
+/// `Function.MigrationFailed`; `Function.OutOfTime` when not even one file, or one step of a file,
+/// was done.
+pub(crate) fn apply_in_order(
+    session: &mut Session,
+    status: &Status,
+    planned: &[(&Migration, &Steps)],
+) -> Result<Progress, Failure> {
+    let mut progress = Progress::default();
+    let mut slowest = Duration::ZERO;
+    for (migration, steps) in planned {
+        if progress.done > 0 && session.deadline.is_short_of(slowest) {
+            break;
+        }
+        let started = Instant::now();
+        let begun = status.begun(migration);
+        match apply_one(session, migration, steps, begun) {
+            Ok(json) if migration.built_in => progress.built_in.push(json),
+            Ok(json) => progress.applied.push(json),
+            // Built-in migrations take little time, and do not count as progress with the files.
+            Err(RunError::OutOfTime(_))
+                if !progress.applied.is_empty()
+                    || has_completed_a_step(session, migration, begun)? =>
+            {
+                break;
+            }
+            Err(error) => return Err(to_failure(error, &migration.up.path)),
+        }
+        progress.done += 1;
+        slowest = slowest.max(started.elapsed());
+    }
+    Ok(progress)
 }
 
 /// Lists the pending migrations that a run applies, with their steps: all built-in migrations, then
@@ -117,6 +159,21 @@ pub(crate) fn plan<'a>(
     Ok(planned)
 }
 
+/// Checks what can be known of the files before there is a database: that the version `options.to` is
+/// there, and that no file holds a statement that must not run.
+///
+/// # Errors
+/// `Function.InvalidMigrations`, `Function.InvalidEvent`.
+pub(crate) fn check_files(files: &[Migration], options: &Options) -> Result<(), Failure> {
+    for file in files {
+        Steps::of(&file.up)?;
+    }
+    match &options.to {
+        Some(to) if !files.iter().any(|file| file.version.same(to)) => Err(unknown_version(to)),
+        _ => Ok(()),
+    }
+}
+
 /// Reads a version that one of the files has.
 ///
 /// # Errors
@@ -126,10 +183,13 @@ pub(crate) fn known_version(status: &Status, text: &str) -> Result<Version, Fail
         status.files.contains_key(version)
             || status.pending.iter().any(|one| one.version == *version)
     };
-    Version::read(text).filter(known).ok_or_else(|| {
-        let message = format!("failed to find version `{text}`: no file has it");
-        Failure::new(Kind::InvalidEvent, message)
-    })
+    let version = Version::read(text).filter(known);
+    version.ok_or_else(|| unknown_version(text))
+}
+
+fn unknown_version(text: &str) -> Failure {
+    let message = format!("failed to find version `{text}`: no file has it");
+    Failure::new(Kind::InvalidEvent, message)
 }
 
 /// Returns the failure of a run that stopped at the script of this path.
@@ -142,12 +202,15 @@ pub(crate) fn to_failure(error: RunError, path: &Path) -> Failure {
             let failure = Failure::new(
                 Kind::OutOfTime,
                 format!(
-                    "failed to apply `{path}` in the time of one invocation, and rolled it back: \
-                     give the function a longer timeout, or run `bootstrap migrate` from your machine"
+                    "failed to finish `{path}` in the time of one invocation; what it had not \
+                     committed is rolled back: give the function a longer timeout, or run \
+                     `bootstrap migrate` from your machine"
                 ),
             );
             match blockers {
-                Some(blockers) => failure.append(&format!("; blocked by {blockers}")),
+                Some(blockers) => failure.append(&format!(
+                    "; it waited for a lock, so a longer timeout may not help: blocked by {blockers}"
+                )),
                 None => failure,
             }
         }
@@ -164,6 +227,9 @@ fn apply_one(
     match begun {
         Some(row) => log::info!("resuming {path} after {} statements", row.statements),
         None => log::info!("applying {path}"),
+    }
+    if let Some(row) = begun.filter(|row| row.version != migration.history_version()) {
+        session.batch_execute(&history::rename(&row.version, migration))?;
     }
     let effect = HistoryEffect::Applies(migration);
     let mut json = migration.to_json();

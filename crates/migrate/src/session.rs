@@ -33,6 +33,8 @@ pub(crate) struct Session {
     pub run: String,
     /// The request id of the run whose lock was waited for; empty if its holder is no run.
     pub waited_for: Option<String>,
+    /// How long the lock was waited for; zero if it was free.
+    pub waited: Duration,
     /// The watchdog of this session's statements.
     pub watchdog: Watchdog,
 }
@@ -107,6 +109,7 @@ impl Session {
             .connection(invocation, Purpose::Migrations)?;
         let name = application_name(&invocation.request_id);
         let (started, mut waited_for) = (Instant::now(), None);
+        let mut waited = Duration::ZERO;
         let (direct, pid, detects_lost_client) = loop {
             let (locked, pid, detects_lost_client) = try_lock(migrator, &mut connection, &name)?;
             match locked {
@@ -129,6 +132,7 @@ impl Session {
                 });
             }
             thread::sleep(pause());
+            waited = started.elapsed();
         };
         let watchdog = Watchdog::start(migrator.database.observer(&connection, pid)?, deadline);
         let run = invocation.request_id.clone();
@@ -140,6 +144,7 @@ impl Session {
             deadline,
             run,
             waited_for,
+            waited,
             watchdog,
         })
     }
@@ -265,6 +270,12 @@ impl Session {
         }
     }
 
+    /// Says that the database is dropped, and the lock with it: there is nothing to release.
+    pub(crate) fn is_gone(&mut self) {
+        self.direct = false;
+        self.open = false;
+    }
+
     /// Sleeps before the next attempt to take the lock.
     ///
     /// # Errors
@@ -345,8 +356,12 @@ fn try_lock(
     let row = connection
         .query_typed_one(TRY_LOCK, &parameters)
         .map_err(|error| {
-            let message = "failed to ask for the migration lock";
-            Failure::new(Kind::DatabaseUnavailable, message).with_source(describe(&error))
+            let cause = describe(&error);
+            let kind = match database::failed(error).kind() {
+                Kind::ConnectionLost => Kind::ConnectionLost,
+                _ => Kind::DatabaseUnavailable,
+            };
+            Failure::new(kind, "failed to ask for the migration lock").with_source(cause)
         })?;
     Ok((row.get(0), row.get(1), row.get(2)))
 }

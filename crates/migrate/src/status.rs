@@ -40,6 +40,8 @@ pub(crate) enum Difference {
     Edited(String),
     /// The applied migration has no file.
     Missing(String),
+    /// The half applied migration has no file.
+    HalfApplied(String),
     /// The pending file is older than the newest applied migration.
     Late(String),
 }
@@ -120,6 +122,14 @@ impl Status {
                 Some(_) => {}
             }
         }
+        let versions = under_way
+            .iter()
+            .filter_map(|row| Version::read(&row.version));
+        for (version, row) in versions.zip(&under_way) {
+            if !files.contains_key(&version) {
+                differences.push(Difference::HalfApplied(row.version.clone()));
+            }
+        }
         let pending: Vec<Migration> = files
             .extract_if(.., |version, _| !applied_by_version.contains_key(version))
             .map(|(_, file)| file)
@@ -146,6 +156,18 @@ impl Status {
     /// Returns the number of pending migrations, including the built-in ones.
     pub fn pending_count(&self) -> usize {
         self.pending.len() + self.built_in_pending.len()
+    }
+
+    /// Returns how many migrations are pending, and how many of these are half applied, in words.
+    pub fn pending_in_words(&self) -> String {
+        let half_applied = self.under_way.iter().filter(|row| self.has_file(row));
+        match half_applied.count() {
+            0 => format!("{} pending", self.pending_count()),
+            half => format!(
+                "{} pending, {half} of them half applied",
+                self.pending_count()
+            ),
+        }
     }
 
     /// Refuses every difference between the files and the history that `allow` does not name.
@@ -185,6 +207,18 @@ impl Status {
                 ),
             )),
         }
+    }
+
+    /// Returns the file of a row's version, however the version is written.
+    pub(crate) fn file(&self, version: &str) -> Option<&Migration> {
+        let version = Version::read(version)?;
+        let applied = self.files.get(&version);
+        applied.or_else(|| self.pending.iter().find(|file| file.version == version))
+    }
+
+    /// Returns whether there is a file for a row.
+    pub(crate) fn has_file(&self, row: &Applied) -> bool {
+        self.file(&row.version).is_some()
     }
 
     /// Returns the row of a file that has begun to run step by step.
@@ -253,6 +287,16 @@ impl Status {
                      \"allow\":[\"missing:{version}\"] for once, or {{\"action\":\"repair\"}} for good"
                 )
             }
+            Difference::HalfApplied(version) => {
+                let row = self.under_way.iter().find(|row| row.version == *version);
+                let (name, statements) = row.map_or(("", 0), |row| (&row.name, row.statements));
+                format!(
+                    "`{version}_{name}` is half applied, as {statements} of its statements are done, \
+                     and has no file any more; put it back and migrate, which resumes it; or undo by \
+                     hand what it has done and send {{\"action\":\"repair\"}}, which forgets it; or \
+                     send \"allow\":[\"missing:{version}\"] for once"
+                )
+            }
             Difference::Late(version) => {
                 let file = self.pending.iter().find(|file| file.version.same(version));
                 let path = file
@@ -267,7 +311,8 @@ impl Status {
     }
 
     /// Returns `{"applied":[{"version","name","ms","at"}…],"pending":[{"version","name"}…],
-    /// "edited":[version…],"missing":[version…],"late":[version…],
+    /// "edited":[version…],"missing":[version…],
+    /// "half_applied":[{"version","name","statements","has_file"}…],"late":[version…],
     /// "built_in":{"applied":[…],"pending":[…]}}`. A pending file that is under way also has
     /// `"statements"`, the number of those done.
     pub(crate) fn to_json(&self) -> Value {
@@ -280,11 +325,23 @@ impl Status {
         let versions = |kind: fn(&Difference) -> Option<&String>| -> Vec<&String> {
             self.differences.iter().filter_map(kind).collect()
         };
+        let half_applied: Vec<Value> = self
+            .under_way
+            .iter()
+            .map(|row| {
+                json!({"version": row.version, "name": row.name, "statements": row.statements,
+                       "has_file": self.has_file(row)})
+            })
+            .collect();
         json!({
             "applied": rows(&self.applied),
             "pending": pending,
             "edited": versions(|one| matches!(one, Difference::Edited(_)).then(|| one.version())),
-            "missing": versions(|one| matches!(one, Difference::Missing(_)).then(|| one.version())),
+            "missing": versions(|one| {
+                let is_missing = matches!(one, Difference::Missing(_) | Difference::HalfApplied(_));
+                is_missing.then(|| one.version())
+            }),
+            "half_applied": half_applied,
             "late": versions(|one| matches!(one, Difference::Late(_)).then(|| one.version())),
             "built_in": {
                 "applied": rows(&self.built_in_applied),
@@ -320,6 +377,7 @@ impl Difference {
         match self {
             Difference::Edited(version)
             | Difference::Missing(version)
+            | Difference::HalfApplied(version)
             | Difference::Late(version) => version,
         }
     }
@@ -331,7 +389,9 @@ impl Difference {
         };
         match self {
             Difference::Edited(version) => is_named("edited:", version),
-            Difference::Missing(version) => is_named("missing:", version),
+            Difference::Missing(version) | Difference::HalfApplied(version) => {
+                is_named("missing:", version)
+            }
             Difference::Late(_) => allowed == "late",
         }
     }

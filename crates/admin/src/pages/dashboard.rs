@@ -96,7 +96,7 @@ fn problem(status: &Status) -> Option<String> {
     match (status.pending_count(), status.check(&[])) {
         (_, Err(_)) => Some("files and history differ".to_string()),
         (0, Ok(())) => None,
-        (pending, Ok(())) => Some(format!("{pending} pending")),
+        (_, Ok(())) => Some(status.pending_in_words()),
     }
 }
 
