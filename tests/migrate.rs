@@ -1,6 +1,8 @@
 //! The migrations function on a real database: one run, a second one, two at once, and failing files.
 
 mod actions;
+mod batched;
+mod batched_killed;
 mod built_in;
 mod dry_run;
 mod errors;

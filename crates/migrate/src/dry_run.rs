@@ -183,6 +183,11 @@ impl Report {
         if session.deadline.is_short_of(Duration::from_millis(1)) {
             return Ok(Outcome::Ended(OUT_OF_TIME.into()));
         }
+        if steps.batched.is_some() {
+            return Ok(Outcome::NotTried(
+                "it runs in batches, each a transaction of its own".into(),
+            ));
+        }
         if !steps.single_transaction {
             return Ok(Outcome::NotTried(
                 "it does not run in one transaction".into(),

@@ -3,11 +3,13 @@
 //! Accepts the directories of other tools as they are. Lists everything that it cannot accept in one
 //! failure, before anything runs. Must not know any database.
 
+mod mark;
 mod name;
 mod options;
 mod sections;
 mod version;
 
+pub(crate) use mark::Mark;
 pub(crate) use version::Version;
 
 use super::sql::{self, Place, Statement};
@@ -122,6 +124,15 @@ impl Script {
     pub(crate) fn statements(&self) -> Result<Vec<Statement>, Failure> {
         sql::statements(&self.text, self.section.clone())
             .map_err(|error| self.error_at(error.at, &error.reason))
+    }
+
+    /// Reads the mark of a script that runs in batches; `statements` are those of the script.
+    ///
+    /// # Errors
+    /// `Function.InvalidMigrations` with the place of a mark, or of a statement, that is not
+    /// understood.
+    pub(crate) fn mark(&self, statements: &[Statement]) -> Result<Option<Mark>, Failure> {
+        mark::read(self, statements)
     }
 
     /// Returns the failure to read the script at a byte of its text.

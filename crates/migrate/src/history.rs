@@ -31,6 +31,8 @@ pub struct Applied {
     pub(crate) run: String,
     /// When the migration was applied, in UTC: `2026-01-31 23:59:59`; `None` while it is under way.
     pub at: Option<String>,
+    /// How far a file that runs in batches has come, as JSON.
+    pub(crate) progress: Option<String>,
 }
 
 /// The values to write into a row.
@@ -74,7 +76,7 @@ const CREATE: &str = "
 
 /// The columns that the table has had since a later release: name, type and comment, which holds no
 /// quote. A table that lacks one of them is upgraded by the next run.
-const COLUMNS: [(&str, &str, &str); 3] = [
+const COLUMNS: [(&str, &str, &str); 4] = [
     (
         "statements",
         "integer NOT NULL DEFAULT 0",
@@ -90,6 +92,11 @@ const COLUMNS: [(&str, &str, &str); 3] = [
         "text NOT NULL DEFAULT ''",
         "the request id of the invocation",
     ),
+    (
+        "progress",
+        "jsonb",
+        "how far a file that runs in batches has come",
+    ),
 ];
 
 /// Reads the names of the table's columns; none if there is no table.
@@ -97,15 +104,17 @@ const COLUMNS_IN_PLACE: &str = "
     SELECT attname::text FROM pg_attribute
     WHERE attrelid = to_regclass('plain_lambda.migrations') AND attnum > 0 AND NOT attisdropped";
 
+/// Reads the column `progress` as JSON, because a table of an earlier release lacks it.
 const SELECT: &str = "
     SELECT version, name, sha256, duration_ms, statements, begun, run,
-           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
-    FROM plain_lambda.migrations";
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+           to_jsonb(m) ->> 'progress'
+    FROM plain_lambda.migrations m";
 
 /// Reads a table of a release that did not record steps.
 const SELECT_FIRST_COLUMNS: &str = "
     SELECT version, name, sha256, duration_ms, 0, false, '',
-           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), NULL
     FROM plain_lambda.migrations";
 
 const ON_CONFLICT: &str = "
@@ -240,5 +249,6 @@ fn from_row(row: &Row) -> Applied {
         begun: row.get(5),
         run: row.get(6),
         at: row.get(7),
+        progress: row.get(8),
     }
 }

@@ -8,6 +8,7 @@
 mod action;
 mod apply;
 mod baseline;
+mod batched;
 mod built_in;
 mod deadline;
 mod dry_run;

@@ -4,6 +4,7 @@
 //! Must not know how one file runs (`apply`) or how files and history are compared (`status`).
 
 use super::apply::{self, HistoryEffect};
+use super::batched;
 use super::error::RunError;
 use super::files::{self, Migration, Version};
 use super::history::{self, Applied};
@@ -77,6 +78,9 @@ pub(crate) fn migrate_in(
         reply["status"] = "partial".into();
         reply["next"] = "invoke again".into();
     }
+    if let Some(progress) = progress.under_way {
+        reply["pending"][0]["progress"] = progress;
+    }
     Ok(reply)
 }
 
@@ -89,6 +93,8 @@ pub(crate) struct Progress {
     pub built_in: Vec<Value>,
     /// How many migrations were done, in their order.
     pub done: usize,
+    /// How far the next one came, if it runs in batches.
+    pub under_way: Option<Value>,
 }
 
 /// Applies migrations in order, until the invocation's time is over.
@@ -113,10 +119,13 @@ pub(crate) fn apply_in_order(
             Ok(json) if migration.built_in => progress.built_in.push(json),
             Ok(json) => progress.applied.push(json),
             // Built-in migrations take little time, and do not count as progress with the files.
-            Err(RunError::OutOfTime(_))
-                if !progress.applied.is_empty()
-                    || has_completed_a_step(session, migration, begun)? =>
-            {
+            Err(RunError::OutOfTime(blockers)) => {
+                let row = row_of(session, migration)?;
+                if progress.applied.is_empty() && !has_gone_on(row.as_ref(), begun) {
+                    let error = RunError::OutOfTime(blockers);
+                    return Err(to_failure(error, &migration.up.path));
+                }
+                progress.under_way = row.as_ref().and_then(batched::to_json);
                 break;
             }
             Err(error) => return Err(to_failure(error, &migration.up.path)),
@@ -233,11 +242,19 @@ fn apply_one(
     }
     let effect = HistoryEffect::Applies(migration);
     let mut json = migration.to_json();
-    match apply::apply(session, &migration.up, steps, effect, begun)? {
+    let outcome = match &steps.batched {
+        Some(mark) => batched::apply(session, migration, steps, mark, begun)?,
+        None => apply::apply(session, &migration.up, steps, effect, begun)?,
+    };
+    match outcome {
         Some(took) => {
             let ms = took.as_millis() as u64;
             log::info!("applied {path} in {ms} ms");
             json["ms"] = ms.into();
+            if steps.batched.is_some() {
+                let row = row_of(session, migration)?;
+                json["progress"] = row.as_ref().and_then(batched::to_json).into();
+            }
         }
         None => {
             log::info!("{path} was applied by another run meanwhile");
@@ -262,24 +279,30 @@ fn check_resumable(
         return Ok(());
     }
     let path = migration.up.path.display();
+    let edited = match row.progress {
+        None => format!("in its first {} statements", row.statements),
+        Some(_) => "after some of its batches".to_string(),
+    };
     let message = format!(
-        "failed to resume `{path}`: it was edited in its first {} statements, which have already \
-         run; put them back, or send \"allow\":[\"{allowed}\"]",
-        row.statements
+        "failed to resume `{path}`: it was edited {edited}, which have already run; put them back, \
+         or send \"allow\":[\"{allowed}\"]"
     );
     Err(Failure::new(Kind::MigrationsDiffer, message))
 }
 
-/// Returns whether a file that runs step by step has completed a step in this run.
-fn has_completed_a_step(
-    session: &mut Session,
-    migration: &Migration,
-    begun: Option<&Applied>,
-) -> Result<bool, Failure> {
+/// Returns the history's row of a migration.
+fn row_of(session: &mut Session, migration: &Migration) -> Result<Option<Applied>, Failure> {
     let rows = history::applied(session)?;
-    let row = rows.iter().find(|row| migration.has_row(row));
-    let before = begun.map_or(0, |row| row.statements);
-    Ok(row.is_some_and(|row| row.statements > before))
+    Ok(rows.into_iter().find(|row| migration.has_row(row)))
+}
+
+/// Returns whether a file that runs step by step has completed a step in this run, or one that runs
+/// in batches a batch.
+fn has_gone_on(row: Option<&Applied>, begun: Option<&Applied>) -> bool {
+    row.is_some_and(|row| {
+        let before = begun.map(|begun| (begun.statements, &begun.progress));
+        before.unwrap_or((0, &None)) != (row.statements, &row.progress)
+    })
 }
 
 /// Lists the migrations that the run applied whose lock this run waited for: a caller that invokes

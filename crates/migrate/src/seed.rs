@@ -68,7 +68,7 @@ pub(crate) fn seed(
 /// `Function.InvalidMigrations`.
 pub(crate) fn read(migrator: &Migrator) -> Result<(Script, Steps), Failure> {
     let script = files::seed(&migrator.settings.migrations_dir)?;
-    let steps = Steps::of(&script)?;
+    let steps = Steps::without_batches(&script)?;
     Ok((script, steps))
 }
 

@@ -5,11 +5,13 @@
 //! (`src/fe_utils/psqlscan.l`). Leaves syntax errors to the server, whose messages are better, and
 //! refuses psql's commands. Must not know any file or database.
 
+mod bounds;
 mod place;
 mod psql;
 mod statement_kind;
 mod tokens;
 
+pub(crate) use bounds::{WrongBounds, changes_table, check_bounds, folded};
 pub use place::Place;
 pub use statement_kind::{ConcurrentIndex, Control};
 

@@ -3,6 +3,7 @@
 //!
 //! Must not run a file, or take the lock of a run.
 
+use super::batched;
 use super::files::{self, Migration, Version};
 use super::history::{self, Applied};
 use super::listing::list;
@@ -354,6 +355,9 @@ impl Status {
         let mut json = file.to_json();
         if let Some(row) = self.begun(file) {
             json["statements"] = row.statements.into();
+            if let Some(progress) = batched::to_json(row) {
+                json["progress"] = progress;
+            }
         }
         json
     }
@@ -427,6 +431,7 @@ mod tests {
             begun: false,
             run: String::new(),
             at: Some("2026-01-31 23:59:59".to_string()),
+            progress: None,
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Must not know any database: it only reads the statements.
 
-use super::files::{Script, sha256_of_lines};
+use super::files::{Mark, Script, sha256_of_lines};
 use super::sql::{Control, Statement};
 use handler::Failure;
 use std::ops::Range;
@@ -14,6 +14,8 @@ pub(crate) struct Steps {
     pub statements: Vec<Statement>,
     /// Whether all statements run in one transaction.
     pub single_transaction: bool,
+    /// The mark of a script that runs in batches.
+    pub batched: Option<Mark>,
 }
 
 /// The statements that run between two writes to the history, by their indexes.
@@ -58,17 +60,41 @@ impl Steps {
             let reason = "it begins a transaction that the file does not end; add COMMIT";
             return Err(script.error_at(statements[begin].span.start, reason));
         }
-        let single_transaction =
-            script.transaction && !statements.iter().any(Statement::refuses_transaction);
+        let batched = script.mark(&statements)?;
+        let single_transaction = batched.is_none()
+            && script.transaction
+            && !statements.iter().any(Statement::refuses_transaction);
         Ok(Steps {
             statements,
             single_transaction,
+            batched,
         })
     }
 
-    /// Returns the checksum of the script's text up to the end of the first `count` statements. That
-    /// text must not change once the statements have run.
+    /// Reads the statements of a script that takes back a migration, or fills a database. The history
+    /// has no row of how far such a script has come, so it cannot run in batches.
+    ///
+    /// # Errors
+    /// `Function.InvalidMigrations`, as [`Steps::of`].
+    pub(crate) fn without_batches(script: &Script) -> Result<Steps, Failure> {
+        let steps = Steps::of(script)?;
+        match steps.batched {
+            None => Ok(steps),
+            Some(_) => {
+                let reason = "only a file that migrates runs in batches, as the history records how \
+                              far it came; write a migration";
+                Err(script.error_at(script.section.start, reason))
+            }
+        }
+    }
+
+    /// Returns the checksum of the script's text up to the end of the first `count` statements, or of
+    /// the whole script if it runs in batches. That text must not change once the statements, or some
+    /// batches, have run.
     pub(crate) fn sha256_until(&self, script: &Script, count: usize) -> String {
+        if self.batched.is_some() {
+            return script.sha256();
+        }
         let end = self.statements[..count]
             .last()
             .map_or(script.section.start, |last| {

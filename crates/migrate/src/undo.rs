@@ -161,7 +161,7 @@ impl Plan<'_> {
                         row,
                         migration,
                         script,
-                        steps: Steps::of(script)?,
+                        steps: Steps::without_batches(script)?,
                     }),
                 }
             } else if let Some(version) = entry.strip_prefix("up ") {

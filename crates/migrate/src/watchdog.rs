@@ -64,6 +64,15 @@ impl Watchdog {
             .change(|state| state.statement = Some((statement, Instant::now())));
     }
 
+    /// Changes what is shown of a statement that runs in many parts; its age stays.
+    pub(crate) fn set_progress(&self, shown: String) {
+        self.shared.change(|state| {
+            if let Some((statement, _)) = &mut state.statement {
+                *statement = shown;
+            }
+        });
+    }
+
     /// Clears the running statement, so that a late cancellation does not hit the next one.
     pub(crate) fn clear(&self) {
         self.shared.change(|state| state.statement = None);
