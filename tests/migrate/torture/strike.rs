@@ -147,7 +147,7 @@ const HOLDS: [Hold; 6] = [
 const LOOKS_FOR: Duration = Duration::from_secs(5);
 
 /// How late an answer may come on a busy machine: the process has to start, too.
-const LATEST: Duration = Duration::from_secs(2);
+const LATEST: Duration = Duration::from_secs(5);
 
 /// What no run says whatever has struck it, because it does not know what was done before.
 const NEVER: [&str; 5] = [
