@@ -3,6 +3,7 @@
 mod actions;
 mod batched;
 mod batched_killed;
+mod batched_standby;
 mod built_in;
 mod dry_run;
 mod errors;

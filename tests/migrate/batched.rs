@@ -10,7 +10,8 @@ use std::thread;
 use tempfile::TempDir;
 
 /// Adds one to each row, so that a row which is met twice or never is seen.
-const ADD_ONE: &str = "-- batched: t by id\nUPDATE t SET n = n + 1 WHERE id BETWEEN $1 AND $2;";
+pub(super) const ADD_ONE: &str =
+    "-- batched: t by id\nUPDATE t SET n = n + 1 WHERE id BETWEEN $1 AND $2;";
 
 /// Returns a database with a table `t` of these many rows, whose `n` is 0.
 pub(super) fn database_of(rows: u32) -> Database {
@@ -425,7 +426,7 @@ fn a_dry_run_a_down_file_and_a_seed_run_no_batches() {
 
 /// Runs `migrate` in a process of its own; returns its reply.
 #[track_caller]
-fn run(url: &str, dir: &Path) -> String {
+pub(super) fn run(url: &str, dir: &Path) -> String {
     let output = Command::new(bootstrap())
         .args(["migrate", MIGRATE])
         .env("DATABASE_URL", url)

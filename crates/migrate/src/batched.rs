@@ -180,9 +180,17 @@ impl Run<'_> {
             self.session.roll_back();
             longest = longest.max(began.elapsed());
             if self.session.deadline.is_short_of(pause + longest) {
-                return Err(RunError::OutOfTime(self.session.watchdog.take_blockers()));
+                return Err(RunError::OutOfTime(self.waited_for()));
             }
             thread::sleep(pause);
+        }
+    }
+
+    /// Returns who kept the next batch from being done.
+    fn waited_for(&self) -> Option<String> {
+        match self.standbys_since {
+            Some(_) => Some(format!("the standbys, which are {}", self.progress.lag)),
+            None => self.session.watchdog.take_blockers(),
         }
     }
 
@@ -304,6 +312,11 @@ impl Run<'_> {
             self.standbys_since = None;
             return None;
         }
+        let path = self.migration.up.path.display();
+        log::info!(
+            "{path} waits for the standbys, which are {}",
+            self.progress.lag
+        );
         Some((waited / 2).clamp(FIRST_PAUSE, LONGEST_PAUSE))
     }
 

@@ -62,7 +62,7 @@ const LOOK_UP: &str = "
 const LAG: &str = "
     (SELECT CASE WHEN count(*) = 0 THEN 'no standby' WHEN bool_or(state IS NULL) THEN 'unknown'
                  ELSE (CASE WHEN max(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)) > 67108864
-                              OR max(replay_lag) > '2 s' THEN 'behind: ' ELSE '' END)
+                              OR max(replay_lag) > '2 s' THEN 'behind by ' ELSE '' END)
                  || coalesce(extract(epoch FROM max(replay_lag))::numeric(12, 1), 0) || ' s' END
      FROM pg_stat_replication WHERE state IS NULL OR state IN ('streaming', 'catchup'))";
 
