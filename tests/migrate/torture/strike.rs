@@ -93,7 +93,7 @@ pub(super) enum Moment {
 pub(super) type Aim = (u64, &'static str, &'static str);
 
 /// What is worth an aim: what runs outside of a transaction.
-const AIMS: [Aim; 24] = [
+const AIMS: [Aim; 25] = [
     (10, "index concurrently customers_email on", "customers"),
     (11, "concurrently on customers (name)", "customers"),
     (11, "concurrently on customers (name, city)", "customers"),
@@ -122,6 +122,7 @@ const AIMS: [Aim; 24] = [
         "concurrently customers_email on customers (email, id)",
         "customers",
     ),
+    (43, "update orders set cents", "customers"),
 ];
 
 /// What another session holds while the statement runs, so that it waits in the middle.
@@ -163,7 +164,7 @@ impl Strike {
     pub(super) fn by(chance: &mut Chance, undisturbed: &Undisturbed, applied: u64) -> Strike {
         let kind = chance.one_of(&KINDS);
         // Somewhat less than what is left, so that few strikes come too late.
-        let left = 80 - 80 * applied / 42;
+        let left = 80 - 80 * applied / 43;
         let aims: Vec<Aim> = AIMS.into_iter().filter(|aim| aim.0 > applied).collect();
         let message = Moment::Message(chance.between(1, undisturbed.messages * left / 100));
         let after = chance.between(1, undisturbed.took.as_millis() as u64 * left / 100);
