@@ -122,9 +122,13 @@ migrate: ## apply migrations/ to the database
 status: ## list its applied and its pending migrations
 rollback: ## roll its newest migration back with its .down.sql
 seed: ## fill it from migrations/seed.sql when it is empty
-migrate status rollback seed:
+migrate status seed:
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
 	@$(INVOKE) '{"action":"$@"}'
+# With an id, as the AWS CLI may send an event twice.
+rollback:
+	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
+	@$(INVOKE) '{"action":"$@","id":"make-'"$$(date +%s)-$$$$"'"}'
 
 user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admin
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)

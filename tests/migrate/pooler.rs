@@ -1,15 +1,20 @@
 //! Migrations behind PgBouncer in transaction mode, where clients share the server's sessions.
 
 use super::{MIGRATE, check_fails, files, versions};
-use crate::support::{BUILT_IN, Cluster, Database, Local, PgBouncer, bootstrap, needs};
+use crate::support::{BUILT_IN, Cluster, Database, Local, PgBouncer, bootstrap, needs, wait_for};
 use postgres::{Client, NoTls};
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
 fn run(url: &str, dir: &Path) -> Output {
+    send(url, dir, MIGRATE)
+}
+
+fn send(url: &str, dir: &Path, event: &str) -> Output {
     Command::new(bootstrap())
-        .args(["migrate", MIGRATE])
+        .args(["migrate", event])
         .env("DATABASE_URL", url)
         .env("MIGRATIONS_DIR", dir)
         .output()
@@ -126,4 +131,75 @@ fn a_file_that_needs_its_own_session_is_refused_with_the_setting_to_change() {
     let reply = serde_json::from_slice(&output.stdout).expect("it is JSON");
     let reply: serde_json::Value = reply;
     assert_eq!(versions(&reply["applied"]), ["2"]);
+}
+
+#[test]
+fn repair_and_baseline_behind_a_pooler_write_under_the_lock() {
+    needs!(PgBouncer);
+    let database = Database::new();
+    let pgbouncer = PgBouncer::start(&database, "");
+    let url = database.url_at(pgbouncer.port());
+    let dir = files(&[("1_a.sql", "create table a ()")]);
+    assert!(run(&url, dir.path()).status.success());
+    let guard = "
+        CREATE FUNCTION is_locked() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted
+                           AND pid = pg_backend_pid()) THEN RAISE 'written without the lock'; END IF;
+            RETURN new;
+        END $$;
+        CREATE TRIGGER is_locked BEFORE INSERT OR UPDATE ON plain_lambda.migrations
+            FOR EACH ROW EXECUTE FUNCTION is_locked()";
+    let mut client = database.client();
+    client.batch_execute(guard).expect("it is allowed");
+    fs::write(dir.path().join("1_a.sql"), "create table a (id int)").expect("there is room");
+    fs::write(dir.path().join("2_b.sql"), "create table b ()").expect("there is room");
+    for (event, says) in [
+        (r#"{"action":"repair"}"#, r#""edited":["1"]"#),
+        (r#"{"action":"baseline","to":"2"}"#, r#""name":"b""#),
+    ] {
+        let output = send(&url, dir.path(), event);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{log}");
+        let reply = String::from_utf8_lossy(&output.stdout);
+        assert!(reply.contains(says), "{reply}");
+    }
+}
+
+#[test]
+fn a_rollback_behind_a_pooler_that_waited_for_the_same_one_reports_it() {
+    needs!(PgBouncer);
+    let database = Database::new();
+    let pgbouncer = PgBouncer::start(&database, "");
+    let url = database.url_at(pgbouncer.port());
+    let down = "select pg_sleep(0.5); drop table";
+    let dir = files(&[
+        ("1_a.sql", "create table a ()"),
+        ("1_a.down.sql", &format!("{down} a")),
+        ("2_b.sql", "create table b ()"),
+        ("2_b.down.sql", &format!("{down} b")),
+    ]);
+    assert!(run(&url, dir.path()).status.success());
+    let rollback = || send(&url, dir.path(), r#"{"action":"rollback"}"#);
+    let outputs = thread::scope(|scope| {
+        let first = scope.spawn(rollback);
+        wait_for("the first to hold the lock", || {
+            holds_lock(&database).then_some(())
+        });
+        [rollback(), first.join().expect("no panic")]
+    });
+    for output in outputs {
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{log}");
+        let reply = String::from_utf8_lossy(&output.stdout);
+        assert!(reply.contains(r#""version":"2""#), "{reply}");
+    }
+    assert!(database.has("a") && !database.has("b"));
+}
+
+/// Returns whether a session runs a down file.
+fn holds_lock(database: &Database) -> bool {
+    let query = "SELECT count(*) > 0 FROM pg_stat_activity
+                 WHERE datname = $1 AND query LIKE '%pg_sleep(0.5)%' AND pid <> pg_backend_pid()";
+    let row = Cluster::get().admin().query_one(query, &[&database.name()]);
+    row.expect("it is readable").get(0)
 }

@@ -46,7 +46,12 @@ fn a_statement_that_cannot_end_in_time_is_cancelled_and_rolled_back() {
     check_fails(
         &local,
         "Function.OutOfTime",
-        &["1_a.sql", "longer timeout", "bootstrap migrate"],
+        &[
+            "1_a.sql",
+            "what it had not committed is rolled back",
+            "longer timeout",
+            "bootstrap migrate",
+        ],
     );
     assert!(!database.has("a"));
     let sleeps = "SELECT count(*) = 0 FROM pg_stat_activity

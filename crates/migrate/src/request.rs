@@ -53,11 +53,12 @@ const CREATE: &str = "
 const IS_THERE: &str = "SELECT to_regclass('plain_lambda.requests') IS NOT NULL";
 
 /// Finds the request of an id; else the newest request of the same event that ended while this one
-/// waited for the lock: `$3` is the run that held it, `$4` how long the wait took.
+/// waited for the lock: `$3` is the run that held it, `$4` how long the wait took. The COMMIT that
+/// follows `at` is given a second.
 const FIND: &str = "
     SELECT id, event, run, left_over::text, reply::text FROM plain_lambda.requests
     WHERE id = $1 OR event = $2 AND $4 > 0
-          AND (run = $3 OR at >= clock_timestamp() - make_interval(secs => $4))
+          AND (run = $3 OR at >= clock_timestamp() - make_interval(secs => $4 + 1))
     ORDER BY id = $1 DESC, at DESC LIMIT 1";
 
 fn is_there(session: &mut Session) -> Result<bool, Failure> {

@@ -280,11 +280,13 @@ impl Session {
     ///
     /// # Errors
     /// `RunError::OutOfTime`.
-    fn wait_for_lock(&self) -> Result<(), RunError> {
+    fn wait_for_lock(&mut self) -> Result<(), RunError> {
         if self.deadline.is_short_of(Duration::from_millis(1)) {
             return Err(RunError::OutOfTime(None));
         }
-        thread::sleep(pause());
+        let pause = pause();
+        thread::sleep(pause);
+        self.waited += pause;
         Ok(())
     }
 
