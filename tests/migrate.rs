@@ -5,6 +5,7 @@ mod batched;
 mod batched_killed;
 mod batched_standby;
 mod built_in;
+mod check;
 mod dry_run;
 mod errors;
 mod killed;

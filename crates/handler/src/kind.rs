@@ -67,6 +67,8 @@ pub enum Kind {
     UnknownHandler,
     /// The event cannot be read from standard input.
     UnreadableEvent,
+    /// A pending migration would stop others for long.
+    UnsafeMigration,
     /// Postgres cannot work with a value.
     WrongValue,
     /// A kind of your own: `Function.` or `Runtime.`, and a name of two ASCII letters or more that
@@ -120,6 +122,7 @@ impl Kind {
             Kind::UnknownEvent => "Function.UnknownEvent",
             Kind::UnknownHandler => "Runtime.UnknownHandler",
             Kind::UnreadableEvent => "Runtime.UnreadableEvent",
+            Kind::UnsafeMigration => "Function.UnsafeMigration",
             Kind::WrongValue => "Function.WrongValue",
             Kind::Own(text) if is_valid(text) => text,
             Kind::Own(_) => "Function.Unknown",

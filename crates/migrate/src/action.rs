@@ -20,6 +20,8 @@ pub(crate) enum Action {
         /// The database's name, needed when `RESET_DATABASE` would drop a table.
         confirm: Option<String>,
     },
+    /// Says what the pending files would do to large tables.
+    Check,
     /// Compares the files with the database.
     Status,
     /// Fails when a file is pending.
@@ -64,9 +66,9 @@ pub(crate) enum Action {
     },
 }
 
-pub(crate) const ACTIONS: [&str; 11] = [
-    "migrate", "status", "pending", "rollback", "redo", "baseline", "repair", "seed", "create",
-    "drop", "reset",
+pub(crate) const ACTIONS: [&str; 12] = [
+    "migrate", "check", "status", "pending", "rollback", "redo", "baseline", "repair", "seed",
+    "create", "drop", "reset",
 ];
 
 /// The actions that are not done again when their request comes twice; an event of them may have an
@@ -92,6 +94,7 @@ impl Action {
                     .unwrap_or_default(),
                 confirm: fields.text("confirm")?,
             },
+            "check" => Action::Check,
             "status" => Action::Status,
             "pending" => Action::Pending,
             "rollback" => Action::Rollback {

@@ -3,11 +3,15 @@
 //! Must not know how an action runs. docs/migrations.md says what each one answers.
 
 /// What each of the engine's own actions does, with its fields.
-const OWN: [(&str, &str); 11] = [
+const OWN: [(&str, &str); 12] = [
     (
         "migrate",
         "apply the pending files; \"to\":\"VERSION\" stops there, \"dry_run\":true rolls back,\n\
          \"allow\":[\"late\",\"edited:VERSION\",\"missing:VERSION\"] takes what differs",
+    ),
+    (
+        "check",
+        "say what the pending files would do to large tables; run nothing",
     ),
     ("status", "compare the files with the database"),
     ("pending", "fail when a file is pending: for CI"),

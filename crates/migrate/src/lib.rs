@@ -10,6 +10,7 @@ mod apply;
 mod baseline;
 mod batched;
 mod built_in;
+mod check;
 mod deadline;
 mod dry_run;
 mod error;
@@ -151,6 +152,7 @@ fn run(
                 (false, false) => run::migrate(migrator, invocation, &options),
             }
         }
+        Action::Check => check::check(migrator, invocation),
         Action::Status => Ok(status::status(migrator, invocation)?.to_json()),
         Action::Pending => status::pending(migrator, invocation),
         Action::Rollback { steps, to } => {

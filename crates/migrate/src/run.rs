@@ -5,6 +5,7 @@
 
 use super::apply::{self, HistoryEffect};
 use super::batched;
+use super::check;
 use super::error::RunError;
 use super::files::{self, Migration, Version};
 use super::history::{self, Applied};
@@ -31,7 +32,8 @@ pub(crate) struct Options {
 /// pending when the invocation's time is over.
 ///
 /// # Errors
-/// `Function.InvalidMigrations`, `Function.InvalidEvent` and `Function.MigrationsDiffer` before
+/// `Function.InvalidMigrations`, `Function.InvalidEvent`, `Function.MigrationsDiffer` and
+/// `Function.UnsafeMigration` before
 /// anything runs; `Function.MigrationFailed` with the place and Postgres's message;
 /// `Function.OutOfTime` when not even one file, or one step of a file, was done; those of
 /// [`Session::open`].
@@ -57,6 +59,7 @@ pub(crate) fn migrate_in(
 ) -> Result<Value, Failure> {
     let status = Status::of(files, history::applied(session)?, migrator.built_in);
     let planned = plan(&status, options)?;
+    check::refuse_unsafe(session, &status, &planned, &options.allow)?;
     let mut applied = applied_by_awaited_run(session, &status.applied);
     let mut built_in = applied_by_awaited_run(session, &status.built_in_applied);
     let in_order: Vec<(&Migration, &Steps)> =

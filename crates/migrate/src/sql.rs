@@ -13,11 +13,13 @@ mod tokens;
 
 pub(crate) use bounds::{WrongBounds, changes_table, check_bounds, folded};
 pub use place::Place;
+pub(crate) use statement_kind::identifier;
 pub use statement_kind::{ConcurrentIndex, Control};
+pub(crate) use tokens::{Kind as TokenKind, Token, Tokens};
 
 use statement_kind::StatementKind;
 use std::ops::Range;
-use tokens::{Kind, Token, Tokens};
+use tokens::Kind;
 
 /// One statement of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

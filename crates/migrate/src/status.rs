@@ -182,13 +182,17 @@ impl Status {
             let (kind, version) = allowed.split_once(':').unwrap_or((allowed, ""));
             !matches!(
                 (kind, version.is_empty()),
-                ("late", true) | ("edited" | "missing", false)
+                ("late", true)
+                    | (
+                        "edited" | "missing" | "change" | "hold" | "index" | "rewrite" | "scan",
+                        false
+                    )
             )
         };
         if let Some(unknown) = allow.iter().find(is_unknown) {
             let message = format!(
-                "failed to read allow `{unknown}`: write `late`, `edited:<version>` or \
-                 `missing:<version>`"
+                "failed to read allow `{unknown}`: write `late`, `edited:<version>`, \
+                 `missing:<version>`, or the name that a refusal says"
             );
             return Err(Failure::new(Kind::InvalidEvent, message));
         }

@@ -352,7 +352,7 @@ fn is_on(value: &Token) -> bool {
 }
 
 /// Returns a name as the catalog has it: in lower case unless it is quoted, and cut at 63 bytes.
-fn identifier(token: &Token) -> String {
+pub(crate) fn identifier(token: &Token) -> String {
     const NAMEDATALEN: usize = 64;
     let name = match token.text.strip_prefix('"') {
         Some(quoted) => quoted

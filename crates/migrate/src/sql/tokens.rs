@@ -5,7 +5,7 @@
 //! made here. Must not know the grammar of statements.
 
 /// An iterator over the tokens of a text.
-pub(super) struct Tokens<'text> {
+pub(crate) struct Tokens<'text> {
     text: &'text str,
     /// The byte at which the next token begins, or the white space and comments before it.
     pub at: usize,
@@ -15,7 +15,7 @@ pub(super) struct Tokens<'text> {
 
 /// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token<'text> {
+pub(crate) struct Token<'text> {
     /// The kind of the token.
     pub kind: Kind,
     /// The text of the token.
@@ -26,7 +26,7 @@ pub(super) struct Token<'text> {
 
 /// The kinds of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A keyword or a name without quotes.
     Word,
     /// A name in double quotes.
@@ -41,7 +41,7 @@ pub(super) enum Kind {
 
 impl Token<'_> {
     /// Returns whether the token is this word, compared without regard to case.
-    pub(super) fn is(&self, word: &str) -> bool {
+    pub(crate) fn is(&self, word: &str) -> bool {
         self.kind == Kind::Word && self.text.eq_ignore_ascii_case(word)
     }
 
@@ -73,7 +73,7 @@ impl<'text> Iterator for Tokens<'text> {
 
 impl<'text> Tokens<'text> {
     /// Makes an iterator that begins at a byte of the text.
-    pub(super) fn new(text: &'text str, at: usize, escapes: bool) -> Tokens<'text> {
+    pub(crate) fn new(text: &'text str, at: usize, escapes: bool) -> Tokens<'text> {
         Tokens { text, at, escapes }
     }
 
