@@ -9,6 +9,7 @@ mod check;
 mod dry_run;
 mod errors;
 mod killed;
+mod layouts;
 mod locks;
 mod pooler;
 mod repeated;
@@ -259,7 +260,7 @@ fn wrong_file_names_and_duplicate_versions_are_all_listed_before_anything_runs()
     check_fails(
         &local(&database, dir.path()),
         "Function.InvalidMigrations",
-        &["has the version of", "what.sql` is not named"],
+        &["has the version of", "what.sql`: not named"],
     );
     assert!(!database.has("a"));
 }

@@ -152,7 +152,10 @@ impl<'a> Run<'a> {
     /// server would go on and commit after this process is killed.
     fn in_one_transaction(&mut self) -> Result<Option<Duration>, RunError> {
         let version = match self.effect {
-            HistoryEffect::Applies(migration) => Some(migration.history_version()),
+            // A repeatable migration may have a row, of its former text.
+            HistoryEffect::Applies(migration) if !migration.version.is_repeatable() => {
+                Some(migration.history_version())
+            }
             _ => None,
         };
         if !self.session.begin(version.as_deref())? {

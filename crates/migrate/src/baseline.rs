@@ -29,14 +29,23 @@ pub(crate) fn baseline(
     to: Option<&str>,
     from: Option<&str>,
 ) -> Result<Value, Failure> {
-    let files = files::migrations(&migrator.settings.migrations_dir)?;
+    let mut files = files::migrations(&migrator.settings.migrations_dir)?;
+    // What stands for other migrations would take their place.
+    let start = files.start.take();
     let mut session = Session::open(migrator, invocation)?;
     if let Earlier::Done(reply) = request.begin(&mut session)? {
         return Ok(reply);
     }
     let status = Status::of(files, history::applied(&mut session)?, migrator.built_in);
     let (versions, newest) = match (to, from) {
-        (Some(to), None) => (Vec::new(), Some(run::known_version(&status, to)?)),
+        (Some(to), None) => {
+            let start = start.as_ref().map(|start| &start.migration.version);
+            let to = match start.filter(|version| version.same(to)) {
+                Some(version) => version.clone(),
+                None => run::known_version(&status, to)?,
+            };
+            (Vec::new(), Some(to))
+        }
         (None, Some(tool)) => read_history(&mut session, tool)?,
         _ => {
             let tools: Vec<&str> = TOOLS.iter().map(|(tool, _)| *tool).collect();
@@ -51,7 +60,21 @@ pub(crate) fn baseline(
         versions.iter().any(|version| file.version.same(version))
             || newest.as_ref().is_some_and(|to| file.version <= *to)
     };
-    let baselined: Vec<&Migration> = status.pending.iter().filter(is_applied).collect();
+    let stand_ins: Vec<Migration> = start
+        .iter()
+        .flat_map(|start| {
+            let tools = versions.iter().map(String::as_str);
+            let is_older = |text: &&str| {
+                let version = status.version(text);
+                newest.as_ref().is_some_and(|newest| version <= *newest)
+            };
+            let covered = tools.chain(start.all_versions().filter(is_older));
+            let without_file = covered.filter(|text| status.file(text).is_none());
+            without_file.filter_map(|text| start.stand_in(status.version(text)))
+        })
+        .collect();
+    let pending = status.pending.iter().filter(is_applied);
+    let baselined: Vec<&Migration> = pending.chain(&stand_ins).collect();
     let mut statements = String::new();
     for migration in &baselined {
         statements += &history::put(&Entry {

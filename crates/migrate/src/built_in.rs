@@ -139,6 +139,7 @@ fn migration(file: &Embedded) -> Option<Migration> {
             transaction: true,
         },
         down: None,
+        covers: Vec::new(),
     })
 }
 

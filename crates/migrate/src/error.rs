@@ -61,12 +61,40 @@ pub(crate) fn failed(
         begin => format!("; the statement begins at `{path}:{begin}`"),
     };
     let hint = match is_semicolon_missing(&script.text, statement, offset, error) {
-        true => "; is a `;` missing before the place?",
-        false => "",
+        true => "; is a `;` missing before the place?".to_string(),
+        false => former_tool(error),
     };
     let excerpt = excerpt(&script.text, offset);
     let cause = format!("{}{begin}{hint}{excerpt}", describe(error));
     Failure::new(Kind::MigrationFailed, message).with_source(cause)
+}
+
+/// The tables in which other tools keep their histories. Here they do not exist.
+const TOOLS_TABLES: [&str; 9] = [
+    "_prisma_migrations",
+    "_sqlx_migrations",
+    "__diesel_schema_migrations",
+    "flyway_schema_history",
+    "gorp_migrations",
+    "goose_db_version",
+    "pgmigrations",
+    "schema_migrations",
+    "schema_version",
+];
+
+/// Returns what to do about an error that the table of the file's former tool is missing; nothing
+/// for any other error.
+fn former_tool(error: &postgres::Error) -> String {
+    let is_missing = error.code() == Some(&SqlState::UNDEFINED_TABLE);
+    let message = error.as_db_error().map_or("", DbError::message);
+    let table = TOOLS_TABLES.iter().find(|table| message.contains(**table));
+    match table.filter(|_| is_missing) {
+        Some(table) => format!(
+            "; `{table}` is the history of the file's former tool, and plain_lambda.migrations is the \
+             one here: remove the statement"
+        ),
+        None => String::new(),
+    }
 }
 
 /// Returns whether a syntax error is at the first word of a line after the statement's first, and the

@@ -3,28 +3,54 @@
 //! Accepts the directories of other tools as they are. Lists everything that it cannot accept in one
 //! failure, before anything runs. Must not know any database.
 
+mod flyway;
+mod journal;
+mod layout;
 mod mark;
 mod name;
 mod options;
+mod problems;
+mod read;
 mod sections;
+mod structure;
+mod template;
 mod version;
 
+pub(crate) use flyway::Callbacks;
 pub(crate) use mark::Mark;
-pub(crate) use version::Version;
+pub(crate) use version::{Order, Version};
 
 use super::sql::{self, Place, Statement};
 use handler::{Failure, Kind};
-use name::Name;
-use sections::{Section, Sections};
+use layout::Listing;
+use read::{Variables, read};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::mem;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// What a directory holds.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// The migrations, sorted by version.
+    pub migrations: Vec<Migration>,
+    /// The order of their versions.
+    pub order: Order,
+    /// The migration with which an empty history starts, if there is one.
+    pub start: Option<Start>,
+    /// The scripts that run around the migrations.
+    pub callbacks: Callbacks,
+}
+
+/// A migration that stands for others: a baseline of Flyway's, or Rails' `structure.sql`. It is
+/// applied where nothing else is.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// The migration, with the version of the newest one that it stands for.
+    pub migration: Migration,
+    /// The versions that it stands for; `None` if it stands for all up to its own.
+    pub versions: Option<Vec<String>>,
+}
 
 /// A migration: a version, a name, and the scripts that apply it and roll it back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +65,19 @@ pub struct Migration {
     pub(crate) down: Option<Script>,
     /// Whether it is compiled into the program.
     pub(crate) built_in: bool,
+    /// The further rows of the history that are written when it is applied.
+    pub(crate) covers: Vec<Covered>,
+}
+
+/// A row of the history that another migration writes: it stands for this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Covered {
+    /// The version.
+    pub version: String,
+    /// The name that follows the version; may be empty.
+    pub name: String,
+    /// The checksum of the file, if there is one; else of the migration that stands for it.
+    pub sha256: String,
 }
 
 /// A file of SQL, or one section of such a file.
@@ -58,39 +97,27 @@ pub(crate) struct Script {
 /// The name of the file that fills an empty database.
 pub(crate) const SEED: &str = "seed.sql";
 
-/// The depth to which directories are searched for Flyway's files; a symbolic link may form a cycle.
-const MAX_DEPTH: usize = 8;
-
-/// Reads all migrations of a directory, sorted by version.
+/// Reads a directory.
 ///
 /// # Errors
 /// `Function.InvalidMigrations`, listing all problems: names that are not understood, two files of
 /// one version, down files without an up file, and texts that cannot be read.
-pub(crate) fn migrations(dir: &Path) -> Result<Vec<Migration>, Failure> {
-    let mut listing = Listing::default();
-    let entries = entries(dir).map_err(|error| {
+pub(crate) fn migrations(dir: &Path) -> Result<Files, Failure> {
+    let failed = |cause: String| {
         let message = format!(
             "failed to read migrations of `{}` (MIGRATIONS_DIR, else migrations/ in \
              LAMBDA_TASK_ROOT, else in the current directory)",
             dir.display()
         );
-        Failure::new(Kind::InvalidMigrations, message).with_source(error)
-    })?;
-    for path in entries {
-        match path.is_dir() {
-            true => listing.add_directory(&path),
-            false => listing.add_file(&path),
-        }
-    }
-    let migrations = listing.take_migrations();
-    if listing.problems.is_empty() {
-        return Ok(migrations);
-    }
-    // The message names the directory once, so the paths in it are relative.
-    let prefix = format!("`{}/", dir.display());
-    let problems = listing.problems.join("; ").replace(&prefix, "`");
-    let message = format!("failed to read migrations of `{}`", dir.display());
-    Err(Failure::new(Kind::InvalidMigrations, message).with_source(problems))
+        Failure::new(Kind::InvalidMigrations, message).with_source(cause)
+    };
+    let listing = Listing::of(dir).map_err(|error| failed(error.to_string()))?;
+    listing.into_files().map_err(|problems| {
+        // The message names the directory once, so the paths in it are relative.
+        let problems = problems.replace(&format!("`{}/", dir.display()), "`");
+        let message = format!("failed to read migrations of `{}`", dir.display());
+        Failure::new(Kind::InvalidMigrations, message).with_source(problems)
+    })
 }
 
 /// Reads the script that fills an empty database.
@@ -99,9 +126,9 @@ pub(crate) fn migrations(dir: &Path) -> Result<Vec<Migration>, Failure> {
 /// `Function.InvalidMigrations` when the file cannot be read.
 pub(crate) fn seed(dir: &Path) -> Result<Script, Failure> {
     let path = dir.join(SEED);
-    let (text, sections) = read(&path).map_err(|reason| {
+    let (text, sections) = read(&path, false, &Variables::default()).map_err(|problem| {
         let message = format!("failed to read the seed of `{}`", dir.display());
-        Failure::new(Kind::InvalidMigrations, message).with_source(reason)
+        Failure::new(Kind::InvalidMigrations, message).with_source(problem.to_string())
     })?;
     Ok(Script {
         path,
@@ -122,8 +149,12 @@ impl Script {
     /// # Errors
     /// `Function.InvalidMigrations` with the place of a psql command.
     pub(crate) fn statements(&self) -> Result<Vec<Statement>, Failure> {
-        sql::statements(&self.text, self.section.clone())
-            .map_err(|error| self.error_at(error.at, &error.reason))
+        let statements = sql::statements(&self.text, self.section.clone())
+            .map_err(|error| self.error_at(error.at, &error.reason))?;
+        match template::find(&self.text, &statements) {
+            Some((at, reason)) => Err(self.error_at(at, reason)),
+            None => Ok(statements),
+        }
     }
 
     /// Reads the mark of a script that runs in batches; `statements` are those of the script.
@@ -146,12 +177,24 @@ impl Script {
 impl Migration {
     /// Returns `<version>_<name>`.
     pub(crate) fn display(&self) -> String {
-        format!("{}_{}", self.version, self.name)
+        match self.version.is_repeatable() {
+            true => self.version.to_string(),
+            false => format!("{}_{}", self.version, self.name),
+        }
     }
 
     /// Returns `{"version","name"}`.
     pub(crate) fn to_json(&self) -> Value {
         json!({"version": self.version.to_string(), "name": self.name})
+    }
+}
+
+impl From<Vec<Migration>> for Files {
+    fn from(migrations: Vec<Migration>) -> Files {
+        Files {
+            migrations,
+            ..Files::default()
+        }
     }
 }
 
@@ -169,217 +212,10 @@ pub(crate) fn sha256_of_lines(text: &str) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The files of a directory that were read so far.
-#[derive(Default)]
-struct Listing {
-    ups: BTreeMap<Version, Migration>,
-    /// The down scripts, each with the name that follows the version.
-    downs: BTreeMap<Version, (String, Script)>,
-    /// A sentence about each problem.
-    problems: Vec<String>,
-}
-
-impl Listing {
-    fn add_file(&mut self, path: &Path) {
-        let file_name = file_name(path);
-        if file_name == SEED {
-            return;
-        }
-        match name::of_file(&file_name) {
-            None => {}
-            Some(Err(reason)) => self.problems.push(format!("`{}` {reason}", path.display())),
-            Some(Ok(name)) => match options::read_flyway_conf(path) {
-                Ok(transaction) => self.add_script(name, path, transaction),
-                Err(reason) => self.problems.push(reason),
-            },
-        }
-    }
-
-    /// Adds a directory that is one migration, as diesel and Prisma write it, or one that holds files
-    /// of Flyway.
-    fn add_directory(&mut self, path: &Path) {
-        let name = name::of_directory(&file_name(path));
-        let [up, migration, down] = ["up.sql", "migration.sql", "down.sql"]
-            .map(|file| Some(path.join(file)).filter(|path| path.is_file()));
-        let looks_like_one =
-            name.is_some() || up.is_some() || migration.is_some() || down.is_some();
-        match (name, up, migration) {
-            (Some(name), Some(up), None) => {
-                self.add_migration_directory(name, path, &up, down.as_deref());
-            }
-            (Some(name), None, Some(up)) => {
-                let version = Version::read(&file_name(path)).unwrap_or(name.version);
-                let name = Name { version, ..name };
-                self.add_migration_directory(name, path, &up, down.as_deref());
-            }
-            _ if self.add_flyway_files(path, MAX_DEPTH) || !looks_like_one => {}
-            _ => {
-                let path = path.display();
-                self.problems.push(format!(
-                    "`{path}` is not a directory <version>_<name> with up.sql or migration.sql"
-                ));
-            }
-        }
-    }
-
-    fn add_migration_directory(&mut self, name: Name, dir: &Path, up: &Path, down: Option<&Path>) {
-        let transaction = match options::read_diesel_metadata(dir) {
-            Ok(transaction) => transaction,
-            Err(reason) => return self.problems.push(reason),
-        };
-        if let Some(down) = down {
-            let version = name.version.clone();
-            let name = Name {
-                version,
-                name: String::new(),
-                down: true,
-            };
-            self.add_script(name, down, transaction);
-        }
-        self.add_script(name, up, transaction);
-    }
-
-    /// Adds the files that have Flyway's names, from this directory and those below it; returns
-    /// whether there are any.
-    fn add_flyway_files(&mut self, dir: &Path, depth: usize) -> bool {
-        let mut found = false;
-        for path in entries(dir).unwrap_or_default() {
-            if path.is_dir() {
-                found |= depth > 0 && self.add_flyway_files(&path, depth - 1);
-            } else if name::is_flyway(&file_name(&path)) {
-                self.add_file(&path);
-                found = true;
-            }
-        }
-        found
-    }
-
-    fn add_script(&mut self, name: Name, path: &Path, transaction: bool) {
-        let (text, sections) = match read(path) {
-            Ok(read) => read,
-            Err(reason) => return self.problems.push(reason),
-        };
-        let script = |text, section: Section| Script {
-            path: path.to_path_buf(),
-            text,
-            transaction: section.transaction && transaction,
-            section: section.span,
-        };
-        let Sections { up, down } = sections;
-        if name.down {
-            let script = script(text, down.unwrap_or(up));
-            return self.add_down(name.version, name.name, script);
-        }
-        if let Some(down) = down {
-            let script = script(text.clone(), down);
-            self.add_down(name.version.clone(), name.name.clone(), script);
-        }
-        let migration = Migration {
-            version: name.version.clone(),
-            name: name.name,
-            up: script(text, up),
-            down: None,
-            built_in: false,
-        };
-        if let Some(other) = self.ups.get(&name.version) {
-            let problem = same_version(path, &other.up.path);
-            return self.problems.push(problem);
-        }
-        self.ups.insert(name.version, migration);
-    }
-
-    fn add_down(&mut self, version: Version, name: String, script: Script) {
-        match self.downs.get(&version) {
-            Some((_, other)) => self.problems.push(same_version(&script.path, &other.path)),
-            None => {
-                self.downs.insert(version, (name, script));
-            }
-        }
-    }
-
-    /// Takes the migrations, with the down scripts paired with them by version.
-    fn take_migrations(&mut self) -> Vec<Migration> {
-        let mut ups = mem::take(&mut self.ups);
-        let mut unpaired = Vec::new();
-        for (version, (name, script)) in mem::take(&mut self.downs) {
-            match ups.get_mut(&version) {
-                Some(migration) => migration.down = Some(script),
-                None => unpaired.push((name, script)),
-            }
-        }
-        for (name, script) in unpaired {
-            // Published histories have pairs of which one file has a mistyped version. They are
-            // paired by name, if only one migration without a down script has that name.
-            let mut same_name = ups
-                .values_mut()
-                .filter(|up| up.down.is_none() && up.name == name && !name.is_empty());
-            match (same_name.next(), same_name.next()) {
-                (Some(migration), None) => migration.down = Some(script),
-                _ => {
-                    let path = script.path.display();
-                    self.problems
-                        .push(format!("`{path}` takes back what no file applies"));
-                }
-            }
-        }
-        ups.into_values().collect()
-    }
-}
-
-fn same_version(path: &Path, other: &Path) -> String {
-    let (path, other) = (path.display(), other.display());
-    format!("`{path}` has the version of `{other}`")
-}
-
-/// Lists the entries of a directory that are not hidden, sorted by name.
-fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if !file_name(&path).starts_with('.') {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-fn file_name(path: &Path) -> Cow<'_, str> {
-    path.file_name().unwrap_or_default().to_string_lossy()
-}
-
-/// Reads a file's text, without a byte order mark, and its sections.
-///
-/// # Errors
-/// A sentence about the file.
-fn read(path: &Path) -> Result<(String, Sections), String> {
-    let shown = path.display();
-    let bytes = fs::read(path).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
-    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(format!("`{shown}` is UTF-16: save it as UTF-8"));
-    }
-    let line = |end: usize| bytes[..end].iter().filter(|&&byte| byte == b'\n').count() + 1;
-    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        let line = line(at);
-        return Err(format!(
-            "`{shown}:{line}` holds a zero byte: save it as UTF-8"
-        ));
-    }
-    let text = str::from_utf8(&bytes).map_err(|error| {
-        let line = line(error.valid_up_to());
-        format!("`{shown}:{line}` is not UTF-8: save it as UTF-8")
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let sections = sections::read(text).map_err(|(at, reason)| {
-        let place = Place::of(text, at);
-        format!("`{shown}:{place}`: {reason}")
-    })?;
-    Ok((text.to_string(), sections))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A directory of files, which is removed when dropped.
@@ -417,6 +253,7 @@ mod tests {
             };
             let found: Vec<String> = migrations(&self.0)
                 .expect("nothing is wrong")
+                .migrations
                 .iter()
                 .map(|found| {
                     let down = found.down.as_ref().map(|down| format!(" [{}]", show(down)));
@@ -456,7 +293,6 @@ mod tests {
             ("12_typo.up.sql", "typo"),
             ("21_typo.down.sql", "-typo"),
             ("README.md", "x"),
-            ("atlas.sum", "x"),
             (".hidden.sql", "x"),
             ("meta/_journal.json", "{}"),
             ("shared/part.sql", "x"),
@@ -471,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_of_diesel_and_prisma_are_migrations() {
+    fn directories_of_diesel_are_migrations_in_its_order() {
         Directory::with(&[
             ("00000000000000_diesel_initial_setup/up.sql", "setup"),
             ("00000000000000_diesel_initial_setup/down.sql", "-setup"),
@@ -481,24 +317,185 @@ mod tests {
                 "2026-01-31-120000_x/metadata.toml",
                 "run_in_transaction = false\n",
             ),
+            ("2026-01-31-120000-0000_a/up.sql", "a"),
+            ("000000000000000_forbid/up.sql", "forbid"),
+            ("202601311159_c/up.sql", "c"),
+            ("20260131120000123_d/up.sql", "d"),
+        ])
+        .check(&[
+            "00000000000000 diesel_initial_setup setup [-setup]",
+            "000000000000000 forbid forbid",
+            "202601311159 c c",
+            "2026-01-31-120000 x !x [!-x]",
+            "2026-01-31-120000-0000 a a",
+            "20260131120000123 d d",
+        ]);
+    }
+
+    #[test]
+    fn directories_of_prisma_are_migrations_in_its_order() {
+        Directory::with(&[
             ("20260201000000_y/migration.sql", "y"),
             ("20260201000000_z/migration.sql", "z"),
             ("20260201000001_2/migration.sql", "2"),
             ("20260201_1_d-e/migration.sql", "d"),
             ("20260201235959_c/migration.sql", "c"),
-            ("000000000000000_forbid/up.sql", "forbid"),
+            ("202602010000_f/migration.sql", "f"),
             ("migration_lock.toml", "provider = \"postgresql\""),
         ])
         .check(&[
-            "00000000000000 diesel_initial_setup setup [-setup]",
-            "000000000000000 forbid forbid",
-            "2026-01-31-120000 x !x [!-x]",
             "20260201000000_y y y",
             "20260201000000_z z z",
             "20260201000001_2 2 2",
+            "202602010000_f f f",
             "20260201235959_c c c",
             "20260201_1_d-e d-e d",
         ]);
+    }
+
+    #[test]
+    fn dbmate_and_atlas_sort_the_names_of_files_and_others_sort_numbers() {
+        let dbmate = "-- migrate:up\na";
+        Directory::with(&[
+            ("202601010000_a.sql", dbmate),
+            ("20260101000001_b.sql", dbmate),
+        ])
+        .check(&["20260101000001 b a", "202601010000 a a"]);
+        let files = [("10_a.sql", "a"), ("9_b.sql", "b")];
+        Directory::with(&files).check(&["9 b b", "10 a a"]);
+        Directory::with(&[&files[..], &[("atlas.sum", "h1:x")]].concat())
+            .check(&["10 a a", "9 b b"]);
+    }
+
+    #[test]
+    fn drizzles_files_are_in_the_order_of_its_journal() {
+        let journal = r#"{"entries":[{"idx":0,"tag":"0000_b"},{"idx":1,"tag":"0000_a"},{"idx":2,"tag":"last"}]}"#;
+        let files = [
+            ("meta/_journal.json", journal),
+            ("meta/0000_snapshot.json", "{}"),
+            ("0000_a.sql", "a"),
+            ("0000_b.sql", "b;\n--> statement-breakpoint\nc"),
+            ("last.sql", "d"),
+        ];
+        Directory::with(&files).check(&[
+            "0000_b b b;\n--> statement-breakpoint\nc",
+            "0000_a a a",
+            "last last d",
+        ]);
+        Directory::with(&[&files[..4], &[("0003_x.sql", "x")]].concat()).check_refused(&[
+            "`meta/_journal.json`: `last.sql` is in it, and is missing",
+            "`0003_x.sql`: meta/_journal.json does not have it",
+        ]);
+        let journal = r#"{"entries":[{"tag":"0000_b"},{"tag":"0001_a"}]}"#;
+        Directory::with(&[
+            ("meta/_journal.json", journal),
+            ("0000_b.sql", "b"),
+            ("0001_a.sql", "a"),
+        ])
+        .check(&["0000 b b", "0001 a a"]);
+    }
+
+    #[test]
+    fn of_pops_files_those_for_postgres_win_and_those_for_others_are_left_out() {
+        Directory::with(&[
+            ("1_x.up.sql", "for all"),
+            ("1_x.postgres.up.sql", "for postgres"),
+            ("1_x.cockroach.autocommit.up.sql", "for cockroach"),
+            ("1_x.down.sql", "-for all"),
+            ("2_y.autocommit.up.sql", "alone"),
+            ("2_y.postgres.down.sql", "-for postgres"),
+            ("2_y.down.sql", "-for all"),
+        ])
+        .check(&["1 x for postgres [-for all]", "2 y !alone [-for postgres]"]);
+    }
+
+    #[test]
+    fn folders_with_numbers_for_names_are_searched_and_others_are_not() {
+        Directory::with(&[
+            ("2025/12/20251231_a.sql", "a"),
+            ("2026/20260101_b/up.sql", "b"),
+            ("20260201_c.sql", "c"),
+            ("archive/20240101_old.sql", "old"),
+        ])
+        .check(&["20251231 a a", "20260101 b b", "20260201 c c"]);
+    }
+
+    #[test]
+    fn a_directory_of_unversioned_folders_is_refused() {
+        Directory::with(&[
+            ("default/1_a/up.sql", "a"),
+            ("other/1_b.sql", "b"),
+            ("docs/x.md", ""),
+        ])
+        .check_refused(&["`default`, `other`: the directory has no migration"]);
+        Directory::with(&[("docs/x.md", ""), ("x.txt", "")]).check(&[]);
+    }
+
+    #[test]
+    fn flyways_baseline_callbacks_settings_and_places_are_read() {
+        let dir = Directory::with(&[
+            (
+                "flyway.conf",
+                "flyway.locations=filesystem:sql\nflyway.placeholders.owner=me",
+            ),
+            ("sql/V1__a.sql", "a ${owner}"),
+            ("sql/more/V3__b.sql", "b"),
+            ("sql/B2__start.sql", "start"),
+            ("sql/R__b.sql", "rb"),
+            ("sql/R__a.sql", "ra"),
+            ("sql/beforeMigrate.sql", "before"),
+            ("sql/afterEachMigrate__so.sql", "after each"),
+            ("sql/afterClean.sql", "x"),
+        ]);
+        dir.check(&["1 a a me", "3 b b", "R__a a ra", "R__b b rb"]);
+        let found = migrations(&dir.0).expect("nothing is wrong");
+        let start = found.start.expect("there is one").migration;
+        assert_eq!(
+            (start.display().as_str(), start.up.text.as_str()),
+            ("2_start", "start")
+        );
+        assert_eq!(found.callbacks.before[0].text, "before");
+        assert_eq!(found.callbacks.after_each[0].text, "after each");
+        Directory::with(&[
+            ("V1__a.sql", "a ${owner}"),
+            ("V2__a.sql", "a"),
+            ("beforeVersioned.sql", "a"),
+        ])
+        .check_refused(&[
+            "`V1__a.sql:1:3`: `${owner}` is a placeholder",
+            "`beforeVersioned.sql`: a callback of Flyway that is not run",
+        ]);
+    }
+
+    #[test]
+    fn flyways_prefix_is_that_of_its_settings() {
+        Directory::with(&[
+            ("flyway.toml", "[flyway]\nsqlMigrationPrefix = \"app-\""),
+            ("app-1__a.sql", "a"),
+        ])
+        .check(&["1 a a"]);
+    }
+
+    #[test]
+    fn rails_dump_stands_for_its_versions() {
+        let dump = "a;\nINSERT INTO \"schema_migrations\" (version) VALUES\n('20260102000000'),\n('20260101000000');";
+        let dir = Directory::with(&[
+            ("structure.sql", dump),
+            ("migrate/20260101000000_create_a.rb", "x"),
+            ("migrate/20260102000000_create_b.rb", "x"),
+            ("20260103000000_c.sql", "c"),
+        ]);
+        dir.check(&["20260103000000 c c"]);
+        let start = migrations(&dir.0).expect("nothing is wrong").start;
+        let start = start.expect("there is one");
+        assert_eq!(start.migration.display(), "20260102000000_structure");
+        assert_eq!(start.versions.expect("it has them").len(), 2);
+        Directory::with(&[
+            ("structure.sql", dump),
+            ("migrate/20260104000000_d.rb", "x"),
+        ])
+        .check_refused(&["`migrate/20260104000000_d.rb`: in a programming language"]);
+        Directory::with(&[("structure.sql", "a;")]).check_refused(&["`structure.sql`: not named"]);
     }
 
     #[test]
@@ -544,16 +541,15 @@ mod tests {
             ("8_x/metadata.toml", b"run_in_transaction = flase"),
         ])
         .check_refused(&[
-            "`1_a.sql` has the version of",
-            "`2_c.down.sql` takes back",
-            "`schema.sql` is not named",
-            "`3_d.go` is a migration in a programming language",
-            "`4_latin.sql:2` is not UTF-8",
-            "`5_utf16.sql` is UTF-16",
+            "`1_a.sql`: it has the version of",
+            "`2_c.down.sql`: it takes back",
+            "`schema.sql`: not named",
+            "`3_d.go`: in a programming language",
+            "`4_latin.sql:2`: it is not UTF-8",
+            "`5_utf16.sql`: it is UTF-16",
             "`6_goose.sql:2:1`: a second part",
-            "`7_x` is not a directory",
-            "`noversion` is not a directory",
-            "`8_x/metadata.toml` is not understood",
+            "`7_x`, `noversion`: not a directory",
+            "`8_x/metadata.toml`: it is not understood",
         ]);
     }
 
@@ -567,7 +563,8 @@ mod tests {
     fn line_endings_and_a_byte_order_mark_do_not_change_the_checksum() {
         let sha256 = |text: &str| {
             let dir = Directory::with(&[("1_a.sql", text)]);
-            migrations(&dir.0).expect("nothing is wrong")[0].up.sha256()
+            let found = migrations(&dir.0).expect("nothing is wrong").migrations;
+            found[0].up.sha256()
         };
         assert_eq!(sha256("a;\r\nb;\r\n"), sha256("\u{feff}a;\nb;\n"));
         assert_ne!(sha256("a;"), sha256("b;"));
@@ -579,7 +576,8 @@ mod tests {
     #[test]
     fn a_checksum_and_the_statements_are_those_of_the_scripts_section() {
         let dir = Directory::with(&[("1_a.sql", "-- +goose Up\na;\n-- +goose Down\nb;\n\\q\n")]);
-        let found = migrations(&dir.0).expect("nothing is wrong").remove(0);
+        let mut found = migrations(&dir.0).expect("nothing is wrong").migrations;
+        let found = found.remove(0);
         assert_eq!(found.up.statements().expect("it is SQL").len(), 1);
         let down = found.down.expect("it has one");
         assert_ne!(found.up.sha256(), down.sha256());

@@ -189,6 +189,27 @@ pub(crate) fn put(entry: &Entry) -> String {
          VALUES ({version}, {name}, '{}', {ms}, {statements}, {}, {run}, {applied_at})
          {ON_CONFLICT}",
         entry.sha256, entry.begun
+    ) + &covered(entry)
+}
+
+/// Returns the statement that writes the rows of the migrations for which a finished one stands.
+fn covered(entry: &Entry) -> String {
+    let covers = &entry.migration.covers;
+    if !entry.finished || covers.is_empty() {
+        return String::new();
+    }
+    let run = literal(entry.run);
+    let rows: Vec<String> = covers
+        .iter()
+        .map(|row| {
+            let (version, name) = (literal(&row.version), literal(&row.name));
+            format!("({version}, {name}, '{}', 0, {run})", row.sha256)
+        })
+        .collect();
+    format!(
+        "; INSERT INTO plain_lambda.migrations (version, name, sha256, duration_ms, run)
+         VALUES {} ON CONFLICT (version) DO NOTHING",
+        rows.join(", ")
     )
 }
 

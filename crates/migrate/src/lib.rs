@@ -10,6 +10,7 @@ mod apply;
 mod baseline;
 mod batched;
 mod built_in;
+mod callbacks;
 mod check;
 mod deadline;
 mod dry_run;

@@ -32,6 +32,7 @@ pub(crate) fn repair(
     let mut statements = String::new();
     for row in status.applied.iter().chain(&status.under_way) {
         match status.file(&row.version) {
+            None if status.is_covered(&row.version) => continue,
             None => {
                 statements += &history::remove(&row.version);
                 missing.push(&row.version);

@@ -7,13 +7,14 @@ use super::apply::{self, HistoryEffect};
 use super::batched;
 use super::check;
 use super::error::RunError;
-use super::files::{self, Migration, Version};
+use super::files::{self, Files, Migration, Version};
 use super::history::{self, Applied};
 use super::session::Session;
 use super::status::{Status, to_json};
 use super::steps::Steps;
 use crate::Migrator;
 use crate::built_in::display_version;
+use crate::callbacks::Around;
 use handler::{Failure, Invocation, Kind};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -54,12 +55,14 @@ pub(crate) fn migrate(
 pub(crate) fn migrate_in(
     session: &mut Session,
     migrator: &Migrator,
-    files: Vec<Migration>,
+    files: Files,
     options: &Options,
 ) -> Result<Value, Failure> {
     let status = Status::of(files, history::applied(session)?, migrator.built_in);
     let planned = plan(&status, options)?;
+    let around = Around::of(&status.callbacks)?;
     check::refuse_unsafe(session, &status, &planned, &options.allow)?;
+    around.before(session)?;
     let mut applied = applied_by_awaited_run(session, &status.applied);
     let mut built_in = applied_by_awaited_run(session, &status.built_in_applied);
     let in_order: Vec<(&Migration, &Steps)> =
@@ -68,6 +71,9 @@ pub(crate) fn migrate_in(
     applied.extend(progress.applied);
     built_in.extend(progress.built_in);
     let (done, built_in_count) = (progress.done, status.built_in_pending.len());
+    if done == planned.len() {
+        around.after(session)?;
+    }
     let mut reply = json!({
         "status": "done",
         "applied": applied,
@@ -110,6 +116,7 @@ pub(crate) fn apply_in_order(
     status: &Status,
     planned: &[(&Migration, &Steps)],
 ) -> Result<Progress, Failure> {
+    let around = Around::of(&status.callbacks)?;
     let mut progress = Progress::default();
     let mut slowest = Duration::ZERO;
     for (migration, steps) in planned {
@@ -118,6 +125,9 @@ pub(crate) fn apply_in_order(
         }
         let started = Instant::now();
         let begun = status.begun(migration);
+        if !migration.built_in {
+            around.before_each(session)?;
+        }
         match apply_one(session, migration, steps, begun) {
             Ok(json) if migration.built_in => progress.built_in.push(json),
             Ok(json) => progress.applied.push(json),
@@ -132,6 +142,9 @@ pub(crate) fn apply_in_order(
                 break;
             }
             Err(error) => return Err(to_failure(error, &migration.up.path)),
+        }
+        if !migration.built_in {
+            around.after_each(session)?;
         }
         progress.done += 1;
         slowest = slowest.max(started.elapsed());
@@ -176,12 +189,15 @@ pub(crate) fn plan<'a>(
 ///
 /// # Errors
 /// `Function.InvalidMigrations`, `Function.InvalidEvent`.
-pub(crate) fn check_files(files: &[Migration], options: &Options) -> Result<(), Failure> {
-    for file in files {
+pub(crate) fn check_files(files: &Files, options: &Options) -> Result<(), Failure> {
+    Around::of(&files.callbacks)?;
+    let start = files.start.iter().map(|start| &start.migration);
+    let mut all = files.migrations.iter().chain(start);
+    for file in all.clone() {
         Steps::of(&file.up)?;
     }
     match &options.to {
-        Some(to) if !files.iter().any(|file| file.version.same(to)) => Err(unknown_version(to)),
+        Some(to) if !all.any(|file| file.version.same(to)) => Err(unknown_version(to)),
         _ => Ok(()),
     }
 }
@@ -191,12 +207,8 @@ pub(crate) fn check_files(files: &[Migration], options: &Options) -> Result<(), 
 /// # Errors
 /// `Function.InvalidEvent` when no file has it.
 pub(crate) fn known_version(status: &Status, text: &str) -> Result<Version, Failure> {
-    let known = |version: &Version| {
-        status.files.contains_key(version)
-            || status.pending.iter().any(|one| one.version == *version)
-    };
-    let version = Version::read(text).filter(known);
-    version.ok_or_else(|| unknown_version(text))
+    let file = status.file(text).ok_or_else(|| unknown_version(text))?;
+    Ok(file.version.clone())
 }
 
 fn unknown_version(text: &str) -> Failure {

@@ -6,12 +6,14 @@
 //! refuses psql's commands. Must not know any file or database.
 
 mod bounds;
+mod comments;
 mod place;
 mod psql;
 mod statement_kind;
 mod tokens;
 
 pub(crate) use bounds::{WrongBounds, changes_table, check_bounds, folded};
+pub(crate) use comments::comments;
 pub use place::Place;
 pub(crate) use statement_kind::identifier;
 pub use statement_kind::{ConcurrentIndex, Control};
@@ -57,6 +59,14 @@ pub fn statements(text: &str, section: Range<usize>) -> Result<Vec<Statement>, S
     let tokens = Tokens::new(text, section.start, false);
     let mut splitter = Splitter { text, tokens };
     std::iter::from_fn(|| splitter.statement().transpose()).collect()
+}
+
+/// Returns the places of the symbols in a statement: of what is no word, name, string, number or
+/// comment.
+pub(crate) fn symbols(statement: &str) -> impl Iterator<Item = usize> {
+    let tokens = Tokens::new(statement, 0, false);
+    let symbols = tokens.filter(|token| matches!(token.kind, Kind::Symbol(_)));
+    symbols.map(|token| token.start)
 }
 
 impl Statement {

@@ -4,7 +4,7 @@
 //! Must not run a file, or take the lock of a run.
 
 use super::batched;
-use super::files::{self, Migration, Version};
+use super::files::{self, Callbacks, Files, Migration, Order, Start, Version};
 use super::history::{self, Applied};
 use super::listing::list;
 use crate::Migrator;
@@ -26,6 +26,12 @@ pub struct Status {
     pub(crate) under_way: Vec<Applied>,
     /// The differences between the files and the history.
     differences: Vec<Difference>,
+    /// The order of the versions.
+    order: Order,
+    /// The migration that stands for others, if the directory has one.
+    start: Option<Start>,
+    /// The scripts that run around the migrations.
+    pub(crate) callbacks: Callbacks,
     /// The files that are applied, by version.
     pub(crate) files: BTreeMap<Version, Migration>,
     /// The rows of applied built-in migrations.
@@ -45,6 +51,8 @@ pub(crate) enum Difference {
     HalfApplied(String),
     /// The pending file is older than the newest applied migration.
     Late(String),
+    /// Rails' dump has the migration, which is not applied and has no file.
+    Unwritten(String),
 }
 
 /// Connects, and compares the files with the history.
@@ -99,23 +107,41 @@ pub fn compare(migrator: &Migrator, client: &mut Client) -> Result<Status, Failu
 
 impl Status {
     /// Compares the files and the built-in migrations with the rows of the history.
-    pub(crate) fn of(files: Vec<Migration>, rows: Vec<Applied>, built_in: &BuiltIn) -> Status {
+    pub(crate) fn of(files: impl Into<Files>, rows: Vec<Applied>, built_in: &BuiltIn) -> Status {
+        let Files {
+            mut migrations,
+            order,
+            start,
+            callbacks,
+        } = files.into();
         let (built_in_applied, rows) = built_in.split(rows);
         let built_in_pending = built_in.pending(&built_in_applied);
-        let (applied, under_way): (Vec<_>, Vec<_>) =
+        let (mut applied, under_way): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| row.at.is_some());
-        let mut files: BTreeMap<Version, Migration> = files
+        applied.sort_by_cached_key(|row| order.version(&row.version));
+        if let Some(start) = &start {
+            start.take_place(&mut migrations, &applied);
+        }
+        let mut files: BTreeMap<Version, Migration> = migrations
             .into_iter()
             .map(|file| (file.version.clone(), file))
             .collect();
+        // A repeatable migration that has changed counts as one that is not applied.
+        applied.retain(|row| {
+            let file = files.get(&order.version(&row.version));
+            let is_same = |file: &Migration| file.up.sha256() == row.sha256;
+            file.is_none_or(|file| !file.version.is_repeatable() || is_same(file))
+        });
         let applied_by_version: BTreeMap<Version, &Applied> = applied
             .iter()
-            .filter_map(|row| Some((Version::read(&row.version)?, row)))
+            .map(|row| (order.version(&row.version), row))
             .collect();
-        let newest = applied_by_version.keys().next_back().cloned();
+        let newest = applied_by_version.keys().rfind(|one| !one.is_repeatable());
+        let is_covered = |version: &Version| start.as_ref().is_some_and(|one| one.covers(version));
         let mut differences = Vec::new();
         for (version, row) in &applied_by_version {
             match files.get(version) {
+                None if is_covered(version) => {}
                 None => differences.push(Difference::Missing(row.version.clone())),
                 Some(file) if file.up.sha256() != row.sha256 => {
                     differences.push(Difference::Edited(row.version.clone()));
@@ -123,19 +149,32 @@ impl Status {
                 Some(_) => {}
             }
         }
-        let versions = under_way
-            .iter()
-            .filter_map(|row| Version::read(&row.version));
-        for (version, row) in versions.zip(&under_way) {
-            if !files.contains_key(&version) {
+        for row in &under_way {
+            if !files.contains_key(&order.version(&row.version)) {
                 differences.push(Difference::HalfApplied(row.version.clone()));
             }
         }
-        let pending: Vec<Migration> = files
+        let has_begun = !applied.is_empty();
+        let in_dump = start
+            .iter()
+            .flat_map(|start| start.versions.iter().flatten());
+        for version in in_dump.filter(|_| has_begun) {
+            let read = order.version(version);
+            if !files.contains_key(&read) && !applied_by_version.contains_key(&read) {
+                differences.push(Difference::Unwritten(version.clone()));
+            }
+        }
+        let newest = newest.cloned();
+        let mut pending: Vec<Migration> = files
             .extract_if(.., |version, _| !applied_by_version.contains_key(version))
             .map(|(_, file)| file)
             .filter(|file| !built_in.replaces(file))
             .collect();
+        // What stands for others comes first, before an older file for which it does not stand.
+        let path = start.as_ref().map(|start| &start.migration.up.path);
+        if let Some(at) = pending.iter().position(|file| Some(&file.up.path) == path) {
+            pending[..=at].rotate_right(1);
+        }
         let is_under_way = |file: &Migration| under_way.iter().any(|row| file.has_row(row));
         for file in &pending {
             let is_older = newest.as_ref().is_some_and(|newest| file.version < *newest);
@@ -148,10 +187,24 @@ impl Status {
             pending,
             under_way,
             differences,
+            order,
+            start,
+            callbacks,
             files,
             built_in_applied,
             built_in_pending,
         }
+    }
+
+    /// Reads a version, of a row or of an event, in the directory's order.
+    pub(crate) fn version(&self, text: &str) -> Version {
+        self.order.version(text)
+    }
+
+    /// Returns whether a version without a file is one that another file stands for.
+    pub(crate) fn is_covered(&self, version: &str) -> bool {
+        let version = self.version(version);
+        self.start.as_ref().is_some_and(|one| one.covers(&version))
     }
 
     /// Returns the number of pending migrations, including the built-in ones.
@@ -196,11 +249,9 @@ impl Status {
             );
             return Err(Failure::new(Kind::InvalidEvent, message));
         }
-        let refused = self.differences.iter().filter(|difference| {
-            !allow
-                .iter()
-                .any(|allowed| difference.is_allowed_by(allowed))
-        });
+        let differences = self.differences.iter();
+        let refused =
+            differences.filter(|one| !allow.iter().any(|allowed| self.allows(one, allowed)));
         let explanations = self.explain_groups(refused);
         match explanations.is_empty() {
             true => Ok(()),
@@ -214,9 +265,23 @@ impl Status {
         }
     }
 
+    fn allows(&self, difference: &Difference, allowed: &str) -> bool {
+        let is_named = |kind: &str, version: &str| {
+            let named = allowed.strip_prefix(kind);
+            named.is_some_and(|named| self.version(version) == self.version(named))
+        };
+        match difference {
+            Difference::Edited(version) => is_named("edited:", version),
+            Difference::Missing(version)
+            | Difference::HalfApplied(version)
+            | Difference::Unwritten(version) => is_named("missing:", version),
+            Difference::Late(_) => allowed == "late",
+        }
+    }
+
     /// Returns the file of a row's version, however the version is written.
     pub(crate) fn file(&self, version: &str) -> Option<&Migration> {
-        let version = Version::read(version)?;
+        let version = self.version(version);
         let applied = self.files.get(&version);
         applied.or_else(|| self.pending.iter().find(|file| file.version == version))
     }
@@ -274,7 +339,7 @@ impl Status {
             Difference::Edited(version) => {
                 let row = self.applied.iter().find(|row| row.version == *version);
                 let at = row.and_then(|row| row.at.as_deref()).unwrap_or_default();
-                let path = Version::read(version).and_then(|version| self.files.get(&version));
+                let path = self.files.get(&self.version(version));
                 let path = path
                     .map(|file| file.up.path.display().to_string())
                     .unwrap_or_default();
@@ -302,6 +367,10 @@ impl Status {
                      send \"allow\":[\"missing:{version}\"] for once"
                 )
             }
+            Difference::Unwritten(version) => format!(
+                "structure.sql has version {version}, which is not applied and has no file: write it \
+                 in SQL as {version}_<name>.sql, or send \"allow\":[\"missing:{version}\"]"
+            ),
             Difference::Late(version) => {
                 let file = self.pending.iter().find(|file| file.version.same(version));
                 let path = file
@@ -342,9 +411,9 @@ impl Status {
             "applied": rows(&self.applied),
             "pending": pending,
             "edited": versions(|one| matches!(one, Difference::Edited(_)).then(|| one.version())),
-            "missing": versions(|one| {
-                let is_missing = matches!(one, Difference::Missing(_) | Difference::HalfApplied(_));
-                is_missing.then(|| one.version())
+            "missing": versions(|one| match one {
+                Difference::Edited(_) | Difference::Late(_) => None,
+                missing => Some(missing.version()),
             }),
             "half_applied": half_applied,
             "late": versions(|one| matches!(one, Difference::Late(_)).then(|| one.version())),
@@ -386,21 +455,8 @@ impl Difference {
             Difference::Edited(version)
             | Difference::Missing(version)
             | Difference::HalfApplied(version)
+            | Difference::Unwritten(version)
             | Difference::Late(version) => version,
-        }
-    }
-
-    fn is_allowed_by(&self, allowed: &str) -> bool {
-        let is_named = |kind: &str, version: &str| {
-            let named = allowed.strip_prefix(kind).and_then(Version::read);
-            named.is_some_and(|named| named.same(version))
-        };
-        match self {
-            Difference::Edited(version) => is_named("edited:", version),
-            Difference::Missing(version) | Difference::HalfApplied(version) => {
-                is_named("missing:", version)
-            }
-            Difference::Late(_) => allowed == "late",
         }
     }
 }
@@ -422,6 +478,7 @@ mod tests {
             },
             down: None,
             built_in: false,
+            covers: Vec::new(),
         }
     }
 
@@ -453,11 +510,15 @@ mod tests {
         let numbers = 1..=30;
         let files = numbers.clone().map(|n| file(&n.to_string(), "edited"));
         let rows = numbers.map(|n| row(&n.to_string(), "a"));
-        let status = Status::of(files.collect(), rows.collect(), &BuiltIn::NONE);
+        let status = Status::of(files.collect::<Vec<_>>(), rows.collect(), &BuiltIn::NONE);
         let failure = status.check(&[]).expect_err("they differ").to_string();
         assert_eq!(failure.matches("was edited").count(), 1, "{failure}");
         assert!(failure.ends_with("`8`, `9` and 21 more"), "{failure}");
-        let status = Status::of(status.files.into_values().collect(), vec![], &BuiltIn::NONE);
+        let status = Status::of(
+            status.files.into_values().collect::<Vec<_>>(),
+            vec![],
+            &BuiltIn::NONE,
+        );
         let failure = status.pending_failure("failed").to_string();
         assert!(failure.ends_with("8_x and 22 more"), "{failure}");
     }
@@ -509,5 +570,106 @@ mod tests {
         assert_eq!(status.pending.len(), 1);
         assert!(status.begun(&status.pending[0]).is_some());
         status.check(&[]).expect("they agree");
+    }
+
+    #[test]
+    fn a_repeatable_migration_is_pending_until_its_text_is_applied() {
+        let files = || vec![file("1", "a"), file("R__x", "new")];
+        let status = Status::of(
+            files(),
+            vec![row("1", "a"), row("R__x", "old")],
+            &BuiltIn::NONE,
+        );
+        let pending: Vec<String> = status.pending.iter().map(Migration::display).collect();
+        assert_eq!(pending, ["R__x"]);
+        status.check(&[]).expect("it is no edited file");
+        let rows = vec![row("1", "a"), row("R__x", "new")];
+        let status = Status::of(files(), rows, &BuiltIn::NONE);
+        assert_eq!(status.pending_count(), 0);
+        // It does not make a later file late.
+        let files = vec![file("1", "a"), file("2", "b"), file("R__x", "new")];
+        let rows = vec![row("1", "a"), row("R__x", "new")];
+        Status::of(files, rows, &BuiltIn::NONE)
+            .check(&[])
+            .expect("2 is not late");
+    }
+
+    fn with_start(migrations: Vec<Migration>, versions: Option<Vec<String>>) -> Files {
+        let migration = file("7", "start");
+        Files {
+            migrations,
+            start: Some(Start {
+                migration,
+                versions,
+            }),
+            ..Files::default()
+        }
+    }
+
+    #[test]
+    fn an_empty_history_starts_with_the_migration_that_stands_for_others() {
+        let files = || vec![file("1", "a"), file("7", "b"), file("8", "c")];
+        let status = Status::of(with_start(files(), None), Vec::new(), &BuiltIn::NONE);
+        let pending: Vec<&str> = status
+            .pending
+            .iter()
+            .map(|one| one.up.text.as_str())
+            .collect();
+        assert_eq!(pending, ["start", "c"]);
+        let covers: Vec<&str> = status.pending[0]
+            .covers
+            .iter()
+            .map(|one| one.version.as_str())
+            .collect();
+        assert_eq!(covers, ["1"]);
+        // As the run has left it.
+        let rows = vec![row("1", "a"), row("7", "start"), row("8", "c")];
+        let status = Status::of(with_start(files(), None), rows, &BuiltIn::NONE);
+        status.check(&[]).expect("they agree");
+        assert_eq!(status.pending_count(), 0);
+        // A history that began with the older files goes on with them.
+        let rows = vec![row("1", "a")];
+        let status = Status::of(with_start(files(), None), rows, &BuiltIn::NONE);
+        let pending: Vec<&str> = status
+            .pending
+            .iter()
+            .map(|one| one.up.text.as_str())
+            .collect();
+        assert_eq!(pending, ["b", "c"]);
+        // Older files may be deleted.
+        let rows = vec![row("1", "a"), row("7", "b"), row("8", "c")];
+        let status = Status::of(with_start(vec![file("8", "c")], None), rows, &BuiltIn::NONE);
+        status.check(&[]).expect("the start stands for them");
+    }
+
+    #[test]
+    fn a_version_of_a_dump_that_is_not_applied_and_has_no_file_is_named() {
+        let versions = || Some(vec!["1".to_string(), "7".to_string()]);
+        let status = Status::of(
+            with_start(Vec::new(), versions()),
+            Vec::new(),
+            &BuiltIn::NONE,
+        );
+        status.check(&[]).expect("the dump is applied first");
+        assert_eq!(status.pending[0].covers[0].version, "1");
+        let status = Status::of(
+            with_start(Vec::new(), versions()),
+            vec![row("1", "x")],
+            &BuiltIn::NONE,
+        );
+        let failure = status.check(&[]).expect_err("7 has no file").to_string();
+        assert!(failure.contains("structure.sql has version 7"), "{failure}");
+        status
+            .check(&["missing:7".to_string()])
+            .expect("it is allowed");
+        // A file that is older than the dump and not in it.
+        let files = with_start(vec![file("5", "b")], versions());
+        let status = Status::of(files, Vec::new(), &BuiltIn::NONE);
+        let pending: Vec<&str> = status
+            .pending
+            .iter()
+            .map(|one| one.up.text.as_str())
+            .collect();
+        assert_eq!(pending, ["start", "b"]);
     }
 }

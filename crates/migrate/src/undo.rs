@@ -6,7 +6,7 @@
 
 use super::apply::{self, HistoryEffect};
 use super::error::RunError;
-use super::files::{self, Migration, Script, Version};
+use super::files::{self, Migration, Script};
 use super::history::{self, Applied};
 use super::request::{Earlier, Request};
 use super::run;
@@ -96,7 +96,7 @@ fn plan(status: &Status, target: &Target, again: bool) -> Result<Vec<String>, Fa
         let message = format!("failed to roll back: `{name}` is half applied; {way_out}");
         return Err(Failure::new(Kind::CannotRollBack, message));
     }
-    let newest = status.applied.iter().rev();
+    let newest = newest(status);
     let rows: Vec<&Applied> = match target {
         Target::Steps(count) => newest.take(*count).collect(),
         Target::Above(to) => {
@@ -105,8 +105,8 @@ fn plan(status: &Status, target: &Target, again: bool) -> Result<Vec<String>, Fa
                 known => Some(known?),
             };
             let is_above = |row: &&Applied| {
-                let version = Version::read(&row.version);
-                to.is_none() || version > to
+                let version = status.version(&row.version);
+                to.as_ref().is_none_or(|to| version > *to)
             };
             newest.take_while(is_above).collect()
         }
@@ -122,6 +122,14 @@ fn plan(status: &Status, target: &Target, again: bool) -> Result<Vec<String>, Fa
     status.check(&allow)?;
     let ups = rows.iter().rev().map(|row| format!("up {}", row.version));
     Ok(downs.chain(ups).collect())
+}
+
+/// Lists the rows that can be rolled back, the newest first. What is repeatable has no way back: it
+/// runs again when its text changes.
+fn newest(status: &Status) -> impl Iterator<Item = &Applied> {
+    let is_repeatable = |row: &Applied| status.version(&row.version).is_repeatable();
+    let rows = status.applied.iter().rev();
+    rows.filter(move |row| !is_repeatable(row))
 }
 
 fn is_zero(version: &str) -> bool {
@@ -149,7 +157,7 @@ impl Plan<'_> {
             downs: Vec::new(),
             ups: Vec::new(),
         };
-        let (mut newest, mut lacking) = (status.applied.iter().rev(), Vec::new());
+        let (mut newest, mut lacking) = (newest(status), Vec::new());
         for entry in list {
             if let Some(version) = entry.strip_prefix("down ") {
                 let row = newest.next().filter(|row| row.version == *version);

@@ -214,6 +214,7 @@ mod tests {
             },
             down: None,
             built_in: false,
+            covers: Vec::new(),
         };
         let steps = Steps::of(&migration.up).expect("it can be run");
         let mut pending = Pending::default();

@@ -1,4 +1,4 @@
-//! Reads the name of a file or directory: the version, the name, and whether it is a down file.
+//! Reads the name of a file or directory: the version, the name, and what kind of script it is.
 //!
 //! Accepts the names that other tools give, and the plain ones that people give. Must not read the
 //! file itself.
@@ -8,12 +8,30 @@ use super::version::Version;
 /// The parts of a migration's file name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Name {
-    /// The version of the migration.
-    pub version: Version,
+    /// The version of the migration, as it is written.
+    pub version: String,
     /// The name that follows the version; may be empty.
     pub name: String,
-    /// Whether the file rolls the migration back.
-    pub down: bool,
+    /// What the file is.
+    pub kind: NameKind,
+    /// Whether the file is for Postgres only, and wins over one for all databases: pop's
+    /// `x.postgres.up.sql` over `x.up.sql`.
+    pub is_for_postgres: bool,
+    /// Whether the name lets the file run in a transaction: pop's `x.autocommit.up.sql` does not.
+    pub transaction: bool,
+}
+
+/// What a file is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameKind {
+    /// It applies a migration.
+    Up,
+    /// It rolls a migration back.
+    Down,
+    /// Flyway's `B7__x.sql`: it stands for all migrations up to its version.
+    Baseline,
+    /// Flyway's `R__x.sql`: it runs again whenever it has changed.
+    Repeatable,
 }
 
 /// The extensions of migrations in programming languages, which other tools compile or interpret.
@@ -22,16 +40,23 @@ const CODE: [&str; 15] = [
     "ts",
 ];
 
-/// The suffixes of files for other databases, which pop (the tool of Ory and others) keeps beside
-/// those for Postgres.
-const OTHER_DATABASES: [&str; 6] = [
+/// The parts of a name that say for which database a file is. pop (the tool of Ory and others) keeps
+/// such files beside those for Postgres.
+const OTHER_DATABASES: [&str; 7] = [
     ".cockroach",
+    ".crdb",
     ".mariadb",
     ".mssql",
     ".mysql",
     ".sqlite",
     ".sqlite3",
 ];
+
+/// As [`OTHER_DATABASES`], for Postgres.
+const POSTGRES: [&str; 3] = [".postgres", ".postgresql", ".pg"];
+
+/// What is wrong with a name that has no version.
+pub(super) const WRONG: &str = "not named <version>_<name>.sql";
 
 /// Reads the name of a file; `None` if the file is no migration.
 ///
@@ -43,37 +68,49 @@ pub(super) fn of_file(file_name: &str) -> Option<Result<Name, &'static str>> {
         let is_code = CODE.contains(&extension)
             && !stem.ends_with("_test")
             && read(stem).is_ok_and(|name| !name.name.is_empty());
-        return is_code.then_some(Err(
-            "is a migration in a programming language: write it in SQL",
-        ));
+        return is_code.then_some(Err(match extension {
+            "fizz" => "in pop's own language: write it in SQL, as <version>_<name>.up.sql",
+            _ => "in a programming language: write it in SQL",
+        }));
     }
     let (stem, down) = match stem.strip_suffix(".down") {
         Some(stem) => (stem, true),
         None => (stem.strip_suffix(".up").unwrap_or(stem), false),
     };
-    if OTHER_DATABASES
-        .iter()
-        .any(|database| stem.ends_with(database))
-    {
+    let (stem, transaction) = match stem.strip_suffix(".autocommit") {
+        Some(stem) => (stem, false),
+        None => (stem, true),
+    };
+    let ends = |suffix: &&&str| stem.ends_with(**suffix);
+    if OTHER_DATABASES.iter().any(|suffix| ends(&suffix)) {
         return None;
     }
+    let postgres = POSTGRES.iter().find(ends).copied();
+    let stem = stem.strip_suffix(postgres.unwrap_or("")).unwrap_or(stem);
     Some(read(stem).map(|name| Name {
-        down: down || name.down,
+        kind: match down {
+            true => NameKind::Down,
+            false => name.kind,
+        },
+        is_for_postgres: postgres.is_some(),
+        transaction,
         ..name
     }))
 }
 
 /// Reads the name of a directory that holds one migration; `None` if it is no such name.
 pub(super) fn of_directory(name: &str) -> Option<Name> {
-    read(name).ok().filter(|name| !name.down)
+    read(name).ok().filter(|name| name.kind == NameKind::Up)
 }
 
-/// Returns whether a file has a name of Flyway's: `V1__x.sql` or `U1__x.sql`.
+/// Returns whether a file has a name of Flyway's: `V1__x.sql`, `U1__x.sql`, `B1__x.sql` or
+/// `R__x.sql`.
 pub(super) fn is_flyway(file_name: &str) -> bool {
     let is_versioned = file_name
-        .strip_prefix(['U', 'V'])
+        .strip_prefix(['B', 'U', 'V'])
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    is_versioned && file_name.contains("__") && file_name.ends_with(".sql")
+    let has_kind = is_versioned || file_name.starts_with("R__");
+    has_kind && file_name.contains("__") && file_name.ends_with(".sql")
 }
 
 /// Reads a name without its extension.
@@ -81,40 +118,40 @@ pub(super) fn is_flyway(file_name: &str) -> bool {
 /// # Errors
 /// The reason why the name is refused.
 fn read(stem: &str) -> Result<Name, &'static str> {
-    const WRONG: &str = "is not named <version>_<name>.sql";
-    if stem.starts_with("R__") {
-        return Err("is a repeatable migration of Flyway: give it a version");
-    }
-    let starts_with_digit = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-    let down = stem.starts_with('U');
-    let plain = match stem.strip_prefix(['U', 'V', 'v']) {
-        Some(rest) if starts_with_digit(rest) => rest,
-        _ if stem.starts_with('B') && starts_with_digit(&stem[1..]) => {
-            return Err("is a baseline of Flyway: give its migrations instead");
-        }
-        _ => stem,
+    let of_kind = |version: &str, name: &str, kind| Name {
+        version: version.to_string(),
+        name: name.to_string(),
+        kind,
+        is_for_postgres: false,
+        transaction: true,
     };
+    if let Some(name) = stem.strip_prefix("R__") {
+        return Ok(of_kind(stem, name, NameKind::Repeatable));
+    }
+    let (plain, kind) = match stem.strip_prefix(['B', 'U', 'V', 'v']) {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_digit()) => match stem.as_bytes()[0] {
+            b'B' => (rest, NameKind::Baseline),
+            b'U' => (rest, NameKind::Down),
+            _ => (rest, NameKind::Up),
+        },
+        _ => (stem, NameKind::Up),
+    };
+    let has_prefix = plain != stem;
     let is_version = |text: &str| {
         text.bytes()
             .all(|b| b.is_ascii_digit() || b"._".contains(&b))
     };
     let (version, rest) = match plain.split_once("__") {
-        Some((version, name)) if plain != stem && is_version(version) => (version, name),
-        _ if down && plain != stem => return Err(WRONG),
+        Some((version, name)) if has_prefix && is_version(version) => (version, name),
+        _ if kind != NameKind::Up => return Err(WRONG),
         _ => plain.split_at(version_length(plain)),
     };
     let name = rest.trim_start_matches(['_', '-', '.', ' ']);
-    if version.is_empty() || name.len() == rest.len() && !rest.is_empty() && plain == stem {
+    if version.is_empty() || name.len() == rest.len() && !rest.is_empty() && !has_prefix {
         return Err(WRONG);
     }
-    let version = Version::parse(version).ok_or("has a version of more than 20 digits a part")?;
-    let name = name.to_string();
-    let down = down && plain != stem;
-    Ok(Name {
-        version,
-        name,
-        down,
-    })
+    Version::parse(version).ok_or("its version has more than 20 digits a part")?;
+    Ok(of_kind(version, name, kind))
 }
 
 /// Returns the length of the version that a text begins with: `1`, `1.2`, the dates `2026-01-31` and
@@ -179,7 +216,7 @@ mod tests {
         let found = of_file(file_name)
             .expect("it is a migration")
             .expect("its name is right");
-        let found = (found.version.to_string(), found.name, found.down);
+        let found = (found.version, found.name, found.kind == NameKind::Down);
         assert_eq!(found, (version.to_string(), name.to_string(), down));
     }
 
@@ -218,9 +255,35 @@ mod tests {
         check(
             "20191100000001000000_x.postgres.up.sql",
             "20191100000001000000",
-            "x.postgres",
+            "x",
             false,
         );
+    }
+
+    #[test]
+    fn pops_names_say_the_database_and_the_transaction() {
+        let read = |file_name| {
+            let name = of_file(file_name).expect("it is a migration");
+            let name = name.expect("its name is right");
+            (name.is_for_postgres, name.transaction)
+        };
+        assert_eq!(read("1_x.up.sql"), (false, true));
+        assert_eq!(read("1_x.postgres.up.sql"), (true, true));
+        assert_eq!(read("1_x.autocommit.down.sql"), (false, false));
+        assert_eq!(read("1_x.postgres.autocommit.up.sql"), (true, false));
+        assert_eq!(of_file("1_x.cockroach.autocommit.up.sql"), None);
+    }
+
+    #[test]
+    fn flyways_baselines_and_repeatable_migrations_have_names_of_their_own() {
+        let read = |file_name| {
+            let name = of_file(file_name).expect("it is a migration");
+            name.expect("its name is right")
+        };
+        assert_eq!(read("B1.2__x.sql").kind, NameKind::Baseline);
+        assert_eq!(read("R__x y.sql").kind, NameKind::Repeatable);
+        assert_eq!(read("R__x y.sql").version, "R__x y");
+        assert!(is_flyway("B1__x.sql") && is_flyway("R__x.sql") && !is_flyway("R_x.sql"));
     }
 
     #[test]
@@ -269,8 +332,8 @@ mod tests {
             ".sql",
             "U1_x.sql",
             "V_x.sql",
-            "B1__x.sql",
-            "R__x.sql",
+            "B1_x.sql",
+            "R_x.sql",
             "schema.sql",
         ] {
             assert!(of_file(name).is_some_and(|found| found.is_err()), "{name}");

@@ -3,6 +3,7 @@
 //!
 //! Must not read the migration itself.
 
+use super::problems::Problem;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -11,31 +12,31 @@ use std::path::Path;
 /// no such file.
 ///
 /// # Errors
-/// A sentence about the file, if it cannot be read or understood.
-pub(super) fn read_diesel_metadata(dir: &Path) -> Result<bool, String> {
+/// What is wrong with the file, if it cannot be read or understood.
+pub(super) fn read_diesel_metadata(dir: &Path) -> Result<bool, Problem> {
     read(&dir.join("metadata.toml"), "run_in_transaction")
 }
 
 /// Reads `executeInTransaction` from the `<file>.conf` beside a file; true if there is no such file.
 ///
 /// # Errors
-/// A sentence about the file, if it cannot be read or understood.
-pub(super) fn read_flyway_conf(file: &Path) -> Result<bool, String> {
+/// What is wrong with the file, if it cannot be read or understood.
+pub(super) fn read_flyway_conf(file: &Path) -> Result<bool, Problem> {
     let mut path = file.as_os_str().to_os_string();
     path.push(".conf");
     read(Path::new(&path), "executeInTransaction")
 }
 
 /// Reads a file of lines `key = value`. Both formats have such lines; nothing else of TOML is read.
-fn read(path: &Path, key: &str) -> Result<bool, String> {
+fn read(path: &Path, key: &str) -> Result<bool, Problem> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
-        Err(error) => return Err(format!("`{}` cannot be read: {error}", path.display())),
+        Err(error) => return Err(Problem::of(path, format!("it cannot be read: {error}"))),
     };
     parse(&text, key).ok_or_else(|| {
-        let path = path.display();
-        format!("`{path}` is not understood: it may say `{key} = false`, one key a line")
+        let reason = format!("it is not understood: it may say `{key} = false`, one key a line");
+        Problem::of(path, reason)
     })
 }
 

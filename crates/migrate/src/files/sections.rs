@@ -1,10 +1,11 @@
 //! Splits a file at the marks that other tools write into comments: the section that goes up, the
 //! one that goes down, and whether each runs in a transaction.
 //!
-//! goose, sql-migrate, micrate, dbmate, tern, node-pg-migrate, MyBatis, sqlx, graphile-migrate and
-//! atlas look for marks line by line, even inside a string or a function's body, and so does this
-//! file. Must not know the statements of a file.
+//! The tools look for marks line by line. Here a mark is a comment with a line of its own, as the lexer
+//! sees comments: a line of a string, of a function's body or of COPY's data is none. A part that goes
+//! down needs the same tool's mark of the part that goes up. Must not know what a statement does.
 
+use crate::sql::comments;
 use std::ops::Range;
 
 /// The sections of a file.
@@ -14,6 +15,8 @@ pub(super) struct Sections {
     pub up: Section,
     /// The section that rolls the migration back.
     pub down: Option<Section>,
+    /// Whether the marks are dbmate's, which sorts files by their names.
+    pub is_dbmate: bool,
 }
 
 /// One section.
@@ -28,10 +31,15 @@ pub(super) struct Section {
 /// A mark in a comment.
 #[derive(Debug, PartialEq, Eq)]
 enum Mark {
-    /// The section that goes up begins.
-    Up { transaction: bool },
-    /// The section that goes down begins.
-    Down { transaction: bool },
+    /// The section that goes up begins. Holds the mark's own words.
+    Up(&'static str, Transaction),
+    /// The section that goes down begins. Holds the mark of the section that goes up, which must
+    /// come first; none if the file's beginning is that section.
+    Down(Option<&'static str>, Transaction),
+    /// As `Up`, in words that can also be prose: read only where they come first.
+    PlainUp(&'static str),
+    /// Words that no known tool reads, and that say that a section goes down.
+    UnknownDown,
     /// The whole file runs without a transaction.
     NoTransaction,
     /// The section that holds the mark runs without a transaction.
@@ -42,56 +50,96 @@ enum Mark {
     Refused(&'static str),
 }
 
-/// Splits a file into its sections.
+/// Whether a section may run in a transaction.
+type Transaction = bool;
+
+/// The byte at which a mark is refused, and the reason.
+type Refusal = (usize, String);
+
+/// Splits a file into its sections. A down file's own marks of a section that goes down are prose.
 ///
 /// # Errors
 /// The byte at which a mark is refused, and the reason.
-pub(super) fn read(text: &str) -> Result<Sections, (usize, &'static str)> {
-    let mut up: Option<Section> = None;
-    let mut down: Option<Section> = None;
+pub(super) fn read(text: &str, is_down_file: bool) -> Result<Sections, Refusal> {
     let mut whole = Section {
         span: 0..text.len(),
         transaction: true,
     };
-    let mut at = 0;
-    let mut is_top = true;
-    for line in text.split_inclusive('\n') {
-        let begin = at;
-        at += line.len();
-        let line = line.trim();
-        let Some(comment) = line.strip_prefix("--") else {
-            is_top &= line.is_empty();
-            continue;
+    let lines = || text.lines().map(str::trim);
+    if let Some(line) = lines().find(|line| line.starts_with('#') && line.ends_with("!Ups")) {
+        let at = line.as_ptr() as usize - text.as_ptr() as usize;
+        let reason = format!("`{line}` is a mark of Play: write `-- !Ups` and `-- !Downs`");
+        return Err((at, reason));
+    }
+    let has_mark = |line: &str| line.strip_prefix("--").and_then(mark).is_some();
+    if !lines().any(has_mark) {
+        let up = whole;
+        return Ok(Sections {
+            up,
+            down: None,
+            is_dbmate: false,
+        });
+    }
+    let comments = comments(text);
+    let statements = comments.statements.unwrap_or(text.len()..0);
+    let mut up: Option<(Section, &'static str)> = None;
+    let mut down: Option<Section> = None;
+    for begin in comments.starts {
+        let line = text[begin..].lines().next().unwrap_or_default();
+        let after = text.len().min(begin + line.len() + 1);
+        let section = |transaction| Section {
+            span: after..text.len(),
+            transaction,
         };
-        match mark(comment) {
+        let is_top = begin < statements.start;
+        let refused = |reason: &str| Err((begin, reason.to_string()));
+        match mark(&line[2..]) {
             None => {}
-            Some(Mark::Refused(reason)) => return Err((begin, reason)),
-            Some(Mark::Up { .. }) if down.is_some() => {
-                return Err((begin, "the part that goes up must come first"));
+            Some(Mark::Refused(reason)) => return refused(reason),
+            Some(Mark::Up(..)) if down.is_some() => {
+                return refused("the part that goes up must come first");
             }
-            Some(Mark::Up { .. }) if up.is_some() => return Err((begin, "a second part goes up")),
-            Some(Mark::Up { transaction }) if is_top => {
-                let span = at..text.len();
-                up = Some(Section { span, transaction });
+            Some(Mark::Up(..)) if up.is_some() => return refused("a second part goes up"),
+            Some(Mark::Up(mark, transaction)) if is_top => up = Some((section(transaction), mark)),
+            Some(Mark::Up(..)) => {
+                return refused("statements before it belong to no part: move them after it");
             }
-            Some(Mark::Up { .. }) => {
-                return Err((
-                    begin,
-                    "statements before it belong to no part: move them after it",
-                ));
+            Some(Mark::PlainUp(mark)) if is_top && up.is_none() => up = Some((section(true), mark)),
+            Some(Mark::PlainUp(_)) => {}
+            Some(Mark::Down(..)) if down.is_some() => return refused("a second part goes down"),
+            Some(Mark::Down(needed, transaction)) => {
+                let found = up.as_ref().map(|(_, mark)| *mark);
+                if needed != found {
+                    if is_down_file || begin >= statements.end {
+                        continue;
+                    }
+                    let reason = match needed {
+                        Some(needed) => format!(
+                            "a part goes down, and none goes up: write `-- {needed}` before the \
+                             part that goes up"
+                        ),
+                        None => "a part goes down after a mark of another tool".to_string(),
+                    };
+                    return Err((begin, reason));
+                }
+                let (up, _) = up.get_or_insert_with(|| (whole.clone(), ""));
+                up.span.end = begin;
+                down = Some(section(transaction));
             }
-            Some(Mark::Down { .. }) if down.is_some() => {
-                return Err((begin, "a second part goes down"));
+            Some(Mark::UnknownDown)
+                if !is_down_file && down.is_none() && begin < statements.end =>
+            {
+                return refused(
+                    "a part seems to go down, by the mark of an unknown tool: write `-- migrate:up` \
+                     and `-- migrate:down`, or put that part into <version>_<name>.down.sql",
+                );
             }
-            Some(Mark::Down { transaction }) => {
-                up.get_or_insert_with(|| whole.clone()).span.end = begin;
-                let span = at..text.len();
-                down = Some(Section { span, transaction });
-            }
+            Some(Mark::UnknownDown) => {}
             Some(Mark::NoTransactionAtTop) if !is_top => {}
             Some(Mark::NoTransaction | Mark::NoTransactionAtTop) => whole.transaction = false,
             Some(Mark::NoTransactionHere) => {
-                let section = down.as_mut().or(up.as_mut()).unwrap_or(&mut whole);
+                let up = up.as_mut().map(|(section, _)| section);
+                let section = down.as_mut().or(up).unwrap_or(&mut whole);
                 section.transaction = false;
             }
         }
@@ -102,14 +150,15 @@ pub(super) fn read(text: &str) -> Result<Sections, (usize, &'static str)> {
         ..section
     };
     Ok(Sections {
-        up: up.map_or(whole.clone(), with_mark_of_file),
+        is_dbmate: up.as_ref().is_some_and(|(_, mark)| *mark == DBMATE),
+        up: up.map_or(whole.clone(), |(section, _)| with_mark_of_file(section)),
         down: down.map(with_mark_of_file),
     })
 }
 
 /// Reads the mark in a comment, if there is one; `comment` begins after the first two dashes.
 fn mark(comment: &str) -> Option<Mark> {
-    let comment = comment.trim_matches([' ', '\t', '-', '!']);
+    let comment = comment.trim_matches([' ', '\t', '\r', '-', '!']);
     // A longer comment is prose.
     if comment.len() > 100 {
         return None;
@@ -118,42 +167,74 @@ fn mark(comment: &str) -> Option<Mark> {
     let mut words = comment.split_ascii_whitespace();
     let first = words.next()?;
     let second = words.next().unwrap_or("");
-    match (first, second) {
-        ("+goose" | "+migrate" | "+micrate", "up") => Some(Mark::Up {
-            transaction: !words.any(|word| word == "notransaction"),
-        }),
-        ("+goose" | "+migrate" | "+micrate", "down") => Some(Mark::Down {
-            transaction: !words.any(|word| word == "notransaction"),
-        }),
-        ("+goose", "no") => Some(Mark::NoTransaction),
-        ("+goose", "envsub") if words.next() == Some("on") => Some(Mark::Refused(
-            "variables of the environment are not put into SQL: write their values",
-        )),
-        ("migrate:up", _) => Some(Mark::Up {
-            transaction: !comment.contains("transaction:false"),
-        }),
-        ("migrate:down", _) => Some(Mark::Down {
-            transaction: !comment.contains("transaction:false"),
-        }),
-        ("up", "migration") if words.next().is_none() => Some(Mark::Up { transaction: true }),
-        ("down", "migration") if words.next().is_none() => Some(Mark::Down { transaction: true }),
-        ("create", "above") if comment == "create above / drop below" => {
-            Some(Mark::Down { transaction: true })
+    let has = |option: &str| comment.split_ascii_whitespace().any(|word| word == option);
+    let in_transaction = !has("notransaction") && !has("transaction:false");
+    Some(match (first, second) {
+        ("+goose", "up") => Mark::Up("+goose Up", in_transaction),
+        ("+goose", "down") => Mark::Down(Some("+goose Up"), in_transaction),
+        ("+migrate", "up") => Mark::Up("+migrate Up", in_transaction),
+        ("+migrate", "down") => Mark::Down(Some("+migrate Up"), in_transaction),
+        ("+micrate", "up") => Mark::Up("+micrate Up", in_transaction),
+        ("+micrate", "down") => Mark::Down(Some("+micrate Up"), in_transaction),
+        ("+goose", "no") => Mark::NoTransaction,
+        ("+goose", "envsub") if has("on") => {
+            Mark::Refused("variables of the environment are not put into SQL: write their values")
         }
-        ("//@undo" | "@undo", "") => Some(Mark::Down { transaction: true }),
-        ("tern:", "disable-tx") => Some(Mark::NoTransactionHere),
-        ("no-transaction", _) => Some(Mark::NoTransactionAtTop),
-        ("atlas:txmode", "none") => Some(Mark::NoTransaction),
+        ("migrate:up", _) => Mark::Up(DBMATE, in_transaction),
+        ("migrate:down", _) => Mark::Down(Some(DBMATE), in_transaction),
+        ("up", "migration") if words.next().is_none() => Mark::Up("Up Migration", true),
+        ("down", "migration") if words.next().is_none() => Mark::Down(Some("Up Migration"), true),
+        ("rambler", "up") => Mark::Up("rambler up", true),
+        ("rambler", "down") => Mark::Down(Some("rambler up"), true),
+        ("+duckup", "") => Mark::Up("+duckUp", true),
+        ("+duckdown", "") => Mark::Down(Some("+duckUp"), true),
+        ("ups", "") => Mark::PlainUp("!Ups"),
+        ("downs", "") => Mark::Down(Some("!Ups"), true),
+        ("up", "") => Mark::PlainUp("Up"),
+        ("down", "") => Mark::Down(Some("Up"), true),
+        ("create", "above") if comment == "create above / drop below" => Mark::Down(None, true),
+        ("//@undo" | "@undo", "") => Mark::Down(None, true),
+        ("migrate" | "migration" | "@migrate" | "+migration", "down") if words.next().is_none() => {
+            Mark::UnknownDown
+        }
+        (word, "") if word.starts_with(['+', '@', '#', ':']) && word.ends_with("down") => {
+            Mark::UnknownDown
+        }
+        (word, "down") if word.starts_with(['+', '@', '#', ':']) => Mark::UnknownDown,
+        ("tern:", "disable-tx") => Mark::NoTransactionHere,
+        ("no-transaction", _) => Mark::NoTransactionAtTop,
+        ("atlas:txmode", "none") => Mark::NoTransaction,
         // A delimiter that is a comment does not change how the statements are split.
         ("atlas:delimiter", delimiter) if !delimiter.is_empty() && !delimiter.starts_with("--") => {
-            Some(Mark::Refused(
-                "delimiters of atlas are not read: end each statement with a semicolon",
-            ))
+            Mark::Refused("delimiters of atlas are not read: end each statement with a semicolon")
         }
-        ("atlas:checkpoint", _) => Some(Mark::Refused(
+        ("atlas:checkpoint", _) => Mark::Refused(
             "a checkpoint of atlas repeats the migrations before it: remove one or the other",
+        ),
+        ("changeset", author) if author.contains(':') => return liquibase(&comment),
+        _ => return None,
+    })
+}
+
+/// dbmate's mark of the section that goes up.
+const DBMATE: &str = "migrate:up";
+
+/// Reads the attributes of a changeset of Liquibase's.
+fn liquibase(comment: &str) -> Option<Mark> {
+    let mut attributes = comment.split_ascii_whitespace().skip(2);
+    let is_refused = |attribute: &str| match attribute.split_once(':') {
+        Some(("dbms", value)) => !value.contains("postgres"),
+        Some(("runonchange" | "runalways", value)) => value == "true",
+        Some(("enddelimiter" | "context" | "contextfilter" | "labels" | "ignore", _)) => true,
+        _ => false,
+    };
+    match comment.contains("runintransaction:false") {
+        _ if attributes.any(is_refused) => Some(Mark::Refused(
+            "an attribute of this changeset of Liquibase decides whether or how it runs: write a \
+             plain file",
         )),
-        _ => None,
+        true => Some(Mark::NoTransaction),
+        false => None,
     }
 }
 
@@ -168,7 +249,7 @@ mod tests {
             let mark = if section.transaction { "" } else { "!" };
             format!("{mark}{}", text[section.span.clone()].trim())
         };
-        let sections = read(text).expect("nothing is wrong");
+        let sections = read(text, false).expect("nothing is wrong");
         assert_eq!(show(&sections.up), up, "{text}");
         assert_eq!(sections.down.as_ref().map(show).as_deref(), down, "{text}");
     }
@@ -257,7 +338,7 @@ mod tests {
             "-- atlas:txmode none\na;",
         ] {
             assert!(
-                !read(text).expect("nothing is wrong").up.transaction,
+                !read(text, false).expect("nothing is wrong").up.transaction,
                 "{text}"
             );
         }
@@ -267,11 +348,11 @@ mod tests {
             "-- no transaction",
         ] {
             assert!(
-                read(text).expect("nothing is wrong").up.transaction,
+                read(text, false).expect("nothing is wrong").up.transaction,
                 "{text}"
             );
         }
-        assert!(read("-- atlas:delimiter -- end\na;\n-- end").is_ok());
+        assert!(read("-- atlas:delimiter -- end\na;\n-- end", false).is_ok());
     }
 
     #[test]
@@ -279,15 +360,80 @@ mod tests {
         for (text, at, says) in [
             ("a;\n-- +goose Up\nb;", 3, "before it"),
             ("-- +goose Up\n-- +goose Up\n", 13, "second"),
-            ("-- +goose Down\n-- +goose Down\n", 15, "second"),
-            ("-- +goose Down\n-- +goose Up\n", 15, "first"),
+            (
+                "-- +goose Up\n-- +goose Down\n-- +goose Down\n",
+                28,
+                "second",
+            ),
+            ("-- +goose Up\n-- +goose Down\n-- +goose Up\n", 28, "first"),
             ("-- +goose ENVSUB ON\n", 0, "environment"),
             ("-- atlas:delimiter \\n\\n\n", 0, "semicolon"),
             ("-- atlas:checkpoint\n", 0, "checkpoint"),
         ] {
-            let (found, reason) = read(text).expect_err("it is refused");
+            let (found, reason) = read(text, false).expect_err("it is refused");
             assert_eq!(found, at, "{text}");
             assert!(reason.contains(says), "{reason}");
         }
+    }
+
+    #[test]
+    fn a_mark_in_a_string_a_body_a_comment_or_data_is_none() {
+        for text in [
+            "-- +goose Up\nselect '\n-- +goose Down\n';",
+            "-- +goose Up\ndo $$\n-- +goose Down\n$$;",
+            "-- +goose Up\n/*\n-- +goose Down\n*/ a;",
+            "-- +goose Up\ncopy t from stdin;\n-- +goose Down\n\\.\na;",
+        ] {
+            check(text, &text[13..], None);
+        }
+    }
+
+    #[test]
+    fn a_part_that_goes_down_needs_the_mark_of_one_that_goes_up() {
+        for (text, says) in [
+            ("-- Down migration\ncreate table z();", "`-- Up Migration`"),
+            ("-- migrate:down\na;", "`-- migrate:up`"),
+            ("-- +goose Down\na;", "`-- +goose Up`"),
+            ("a;\n-- Down\nb;", "`-- Up`"),
+            ("a;\n-- !Downs\nb;", "`-- !Ups`"),
+            ("a;\n-- rambler down\nb;", "`-- rambler up`"),
+            ("a;\n-- +duckDown\nb;", "`-- +duckUp`"),
+            ("-- +goose Up\na;\n-- migrate:down\nb;", "`-- migrate:up`"),
+            ("a;\n-- @down\nb;", "unknown tool"),
+            ("a;\n-- migration down\nb;", "unknown tool"),
+            ("# --- !Ups\na;\n# --- !Downs\nb;", "Play"),
+        ] {
+            let (_, reason) = read(text, false).expect_err("it is refused");
+            assert!(reason.contains(says), "{reason}");
+        }
+        // In a file that goes down as a whole, and where no statement follows, it is prose.
+        for text in ["-- Down migration\na;", "-- @down\na;"] {
+            assert_eq!(read(text, true).expect("it is read").down, None);
+        }
+        check("a;\n-- @down\n-- b;", "a;\n-- @down\n-- b;", None);
+    }
+
+    #[test]
+    fn marks_of_rambler_duck_play_and_plain_ones_are_read_in_pairs() {
+        check("-- rambler up\na;\n-- rambler down\nb;", "a;", Some("b;"));
+        check("-- +duckUp\na;\n-- +duckDown\nb;", "a;", Some("b;"));
+        check("-- !Ups\na;\n-- !Downs\nb;", "a;", Some("b;"));
+        check("-- Up\na\n-- Down\nb", "a", Some("b"));
+        check("a;\n-- up\nb;", "a;\n-- up\nb;", None);
+    }
+
+    #[test]
+    fn a_changeset_of_liquibase_is_read_unless_an_attribute_says_how_it_runs() {
+        let text = "--liquibase formatted sql\n--changeset me:1 splitStatements:false\na;";
+        assert!(read(text, false).expect("it is read").up.transaction);
+        let read = |attribute| read(&format!("--changeset me:1 {attribute}\na;"), false);
+        assert!(
+            !read("runInTransaction:false")
+                .expect("it is read")
+                .up
+                .transaction
+        );
+        assert!(read("dbms:postgresql").is_ok());
+        assert!(read("dbms:mysql").is_err() && read("runOnChange:true").is_err());
     }
 }

@@ -1,77 +1,128 @@
-//! A migration's version: how it is written, and how versions are ordered.
+//! A migration's version: how it is written, and how the versions of a directory are ordered.
 //!
 //! Must not know the rest of a file's name, or which versions are applied.
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A version as a file's name has it: `20260131`, `0001`, `1.2`, Flyway's `1_2` for the same, and
 /// diesel's `2026-01-31-120000` and `2026-01-31-120000-0000`, a date and a count. Prisma's version is
-/// the whole name of the directory, because its histories have directories of the same second.
+/// the whole name of the directory, because its histories have directories of the same second. The
+/// version of a repeatable migration of Flyway's is `R__` and its name.
 #[derive(Debug, Clone)]
 pub struct Version {
     text: String,
-    parts: Vec<u128>,
-    /// The length of the text if the version is 0, else 0: a history of diesel's can begin with
-    /// several such versions, which differ only in their length.
-    zeros: usize,
-    /// Prisma's name after the numbers; else empty.
-    name: String,
+    key: Key,
+}
+
+/// The values by which versions are compared.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    /// The numbers, part by part.
+    Numbers(Vec<u128>),
+    /// A text of any kind.
+    Text(String),
+    /// The name of a repeatable migration; these come after all others.
+    Repeatable(String),
+}
+
+/// The order of a directory's versions: that of the tool whose directory it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By numbers: most tools.
+    #[default]
+    Numbers,
+    /// By the names of the files, as texts: dbmate and atlas.
+    FileNames,
+    /// By the versions without their dashes, as texts: diesel.
+    Diesel,
+    /// By the whole names, which are the versions, as texts: Prisma, and drizzle's directories.
+    Names,
+    /// By this list of whole names, which are the versions: drizzle's journal.
+    Journal(Vec<String>),
+}
+
+/// What the version of a repeatable migration begins with.
+const REPEATABLE: &str = "R__";
+
+impl Order {
+    /// Reads a version of a directory with this order, or of its history.
+    pub(crate) fn version(&self, text: &str) -> Version {
+        let key = match self {
+            _ if text.starts_with(REPEATABLE) => Key::Repeatable(text.to_string()),
+            Order::Numbers => match numbers(text) {
+                Some(numbers) => Key::Numbers(numbers),
+                None => Key::Text(text.to_string()),
+            },
+            // A file's name goes on after the version.
+            Order::FileNames => Key::Text(format!("{text}_")),
+            Order::Diesel => Key::Text(text.replace('-', "")),
+            Order::Names => Key::Text(text.to_string()),
+            Order::Journal(names) => match names.iter().position(|name| name == text) {
+                Some(place) => Key::Text(format!("{place:06}")),
+                None => Key::Text(text.to_string()),
+            },
+        };
+        let text = text.to_string();
+        Version { text, key }
+    }
 }
 
 impl Version {
     /// Reads a version that consists of numbers; `None` if a part of it is not 1 to 20 digits.
     pub(crate) fn parse(text: &str) -> Option<Version> {
-        let mut parts = Vec::new();
-        for part in text.split(['.', '_']) {
-            let (date, rest) = part.split_at(date_length(part));
-            parts.push(number(&date.replace('-', ""))?);
-            for count in rest.split('-').skip(1) {
-                parts.push(number(count)?);
-            }
-        }
-        // `1` and `1.0` are the same version.
-        while parts.len() > 1 && parts.last() == Some(&0) {
-            parts.pop();
-        }
-        let zeros = match parts[..] {
-            [0] => text.len(),
-            _ => 0,
-        };
-        Some(Version {
-            text: text.to_string(),
-            parts,
-            zeros,
-            name: String::new(),
-        })
+        let key = Key::Numbers(numbers(text)?);
+        let text = text.to_string();
+        Some(Version { text, key })
     }
 
-    /// Reads a version as a history has it: numbers, or the name of a directory of Prisma's.
+    /// Reads a version that consists of numbers, or that has a name: Prisma's and `R__name`.
     pub(crate) fn read(text: &str) -> Option<Version> {
+        let has_name = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
         Version::parse(text).or_else(|| {
-            let (numbers, name) = text.split_once('_')?;
-            let mut version = Version::parse(numbers)?;
-            // Prisma sorts names as text, where `20260131_` comes after `20260131235959_`.
-            if numbers.len() == 8 && version.parts.len() == 1 {
-                version.parts[0] = version.parts[0] * 1_000_000 + 999_999;
-            }
-            version.text = text.to_string();
-            version.name = name.to_string();
-            Some(version)
+            let is_version = text.starts_with(REPEATABLE) || has_name(text) && text.contains('_');
+            is_version.then(|| Order::Names.version(text))
         })
     }
 
     /// Returns whether a text from a history is this version.
     pub(crate) fn same(&self, other: &str) -> bool {
         // diesel's history has the versions without their dashes.
-        other == self.text.replace('-', "")
-            || Version::parse(other).is_some_and(|other| other == *self)
+        let same_numbers = || match &self.key {
+            Key::Numbers(own) => numbers(other).is_some_and(|other| other == *own),
+            Key::Text(own) => *own == other.replace('-', ""),
+            Key::Repeatable(_) => false,
+        };
+        other == self.text || same_numbers()
     }
 
-    /// Returns the values by which versions are compared.
-    fn key(&self) -> (&[u128], usize, &str) {
-        (&self.parts, self.zeros, &self.name)
+    /// Returns the version as it is written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
+
+    /// Returns whether this is the version of a repeatable migration.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        matches!(self.key, Key::Repeatable(_))
+    }
+}
+
+/// Reads the numbers of a version.
+fn numbers(text: &str) -> Option<Vec<u128>> {
+    let mut parts = Vec::new();
+    for part in text.split(['.', '_']) {
+        let (date, rest) = part.split_at(date_length(part));
+        parts.push(number(&date.replace('-', ""))?);
+        for count in rest.split('-').skip(1) {
+            parts.push(number(count)?);
+        }
+    }
+    // `1` and `1.0` are the same version; a date and diesel's count `-0000` after it are two.
+    while parts.len() > 1 && parts.last() == Some(&0) && !text.contains('-') {
+        parts.pop();
+    }
+    Some(parts)
 }
 
 /// Reads a number of 1 to 20 digits.
@@ -94,7 +145,7 @@ fn date_length(part: &str) -> usize {
 
 impl Ord for Version {
     fn cmp(&self, other: &Version) -> Ordering {
-        self.key().cmp(&other.key())
+        self.key.cmp(&other.key)
     }
 }
 
@@ -106,11 +157,17 @@ impl PartialOrd for Version {
 
 impl PartialEq for Version {
     fn eq(&self, other: &Version) -> bool {
-        self.key() == other.key()
+        self.key == other.key
     }
 }
 
 impl Eq for Version {}
+
+impl Hash for Version {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
 
 impl fmt::Display for Version {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
@@ -133,8 +190,10 @@ mod tests {
             ("1.2", "1.10"),
             ("1", "1.0.1"),
             ("1_9", "1.10"),
+            ("122", "0122.1"),
             ("2026-01-31-120000", "20260131120001"),
             ("20260131120000", "2026-01-31-120001-0000"),
+            ("2026-01-31-120001", "2026-01-31-120001-0000"),
             ("2026-01-31-120001-0000", "2026-01-31-120001-0001"),
             ("2026-01-31-120001-0001", "20260131120002"),
             ("2026-01-31-10", "2026-02-01-1"),
@@ -150,29 +209,49 @@ mod tests {
         assert!(version("1").same("1.0"));
         assert!(version("1_2").same("1.2"));
         assert!(version("2026-01-31-120000").same("20260131120000"));
-        assert!(version("2026-01-31-120000-0001").same("202601311200000001"));
+        let diesel = Order::Diesel.version("2026-01-31-120000-0001");
+        assert!(diesel.same("202601311200000001"));
         assert!(!version("1").same("10"));
         assert!(version("0").same("0"));
-        assert!(version("00") < version("000") && version("000") < version("1"));
         assert!(!version("1").same("x"));
         assert_eq!(version("0001").to_string(), "0001");
+    }
+
+    #[test]
+    fn versions_are_ordered_as_the_tool_orders_them() {
+        let journal = Order::Journal(vec!["0001_b".into(), "0001_a".into(), "x".into()]);
+        for (order, versions) in [
+            (Order::Numbers, ["7", "202601311200", "20260101000000"]),
+            // The name goes on with `_`, which comes after the digits.
+            (Order::FileNames, ["20260131120000", "202601311200", "7"]),
+            (
+                Order::Diesel,
+                ["2026-01-31-120000", "2026-01-31-120000-0000", "7"],
+            ),
+            (Order::Diesel, ["00000000000000", "000000000000000", "01"]),
+            (
+                Order::Diesel,
+                ["202601311200", "20260131120001", "20260131120001123"],
+            ),
+            (Order::Names, ["0_init", "20260131000001_b", "20260131_a"]),
+            (Order::Names, ["202601311200_a", "20260131_a", "2_b"]),
+            (journal, ["0001_b", "0001_a", "x"]),
+            (Order::Numbers, ["99999999999999999999", "R__a", "R__b"]),
+        ] {
+            let read = versions.map(|text| order.version(text));
+            assert!(read.is_sorted(), "{order:?} {versions:?}");
+            assert!(read[0] != read[1] && read[1] != read[2], "{versions:?}");
+        }
     }
 
     #[test]
     fn versions_with_names_are_compared_by_their_names_too() {
         let named = |text| Version::read(text).expect("it is a name");
         let (a, b) = (named("7_a"), named("7_b"));
-        assert!(version("6") < a && a < b && b < version("8"));
+        assert!(a < b);
         assert!(a.same("7_a") && !a.same("7_b") && !a.same("7"));
         assert_eq!(a.to_string(), "7_a");
-        let names = [
-            "0_init",
-            "20251231235959_c",
-            "20260131000001_b",
-            "20260131_a",
-            "20260201000000_a",
-        ];
-        assert!(names.map(named).is_sorted());
+        assert!(named("R__a").is_repeatable() && !a.is_repeatable());
     }
 
     #[test]

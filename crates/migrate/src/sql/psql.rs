@@ -14,6 +14,8 @@ pub(super) fn refuse(line: &str) -> Option<String> {
         "restrict" | "unrestrict" => true,
         "echo" | "qecho" | "warn" | "timing" | "pset" => true,
         "set" => is_harmless_variable(words.next().unwrap_or(""), words.next()),
+        // Files restore psql's default with it. A migration stops at an error all the same.
+        "unset" => is_harmless_variable(words.next().unwrap_or(""), None),
         _ => false,
     };
     if is_harmless && is_only_command {
@@ -77,6 +79,7 @@ mod tests {
             r"\set ON_ERROR_STOP on",
             r"\set ON_ERROR_STOP 1",
             r"\set ON_ERROR_STOP",
+            r"\unset ON_ERROR_STOP",
             r"\set  ON_ERROR_STOP 'on'",
             r"\set QUIET 1",
             r"\set VERBOSITY verbose",

@@ -103,7 +103,7 @@ impl<'text> Tokens<'text> {
     }
 
     /// Returns the byte after the comment that begins here; comments nest.
-    fn comment_end(&self) -> Option<usize> {
+    pub(super) fn comment_end(&self) -> Option<usize> {
         let bytes = self.text.as_bytes();
         let mut at = self.at;
         let mut depth = 0;
