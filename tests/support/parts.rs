@@ -40,6 +40,7 @@ pub(crate) enum Part {
     PgBouncer,
     Chromium,
     Playwright,
+    Squawk,
     /// With stand-ins for the base images, and root.
     Podman,
     /// The right to mount a file system.
@@ -92,6 +93,7 @@ impl Part {
             Part::AwsCli => fetched("the AWS CLI", "awscli", "awscli/bin/python"),
             Part::Moto => fetched("moto", "moto", "moto/bin/python"),
             Part::Playwright => fetched("Playwright", "browser", "browser/bin/python"),
+            Part::Squawk => fetched("squawk", "squawk", "squawk/bin/squawk"),
             Part::Emulator => fetched("AWS's emulator", "aws-lambda-rie", "aws-lambda-rie"),
             Part::CargoLambda => fetched("cargo-lambda", "cargo-lambda", "cargo-lambda"),
             Part::Postgres18 => fetched("Postgres 18", "postgresql", "postgresql-18"),
