@@ -238,6 +238,13 @@ fn ctrl_c_cancels_the_statement_rolls_back_and_says_so() {
         130,
         &["Function.Interrupted", "its statement was cancelled"],
     );
+    let dry_run = [
+        command[0],
+        "migrate",
+        r#"{"action":"migrate","dry_run":true}"#,
+    ];
+    let seen = run(&database, dir.path(), "pg_sleep(600)", &dry_run);
+    seen.check(130, &["Function.Interrupted"]);
     assert!(database.has("a") && !database.has("b"));
     let left = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
                   AND datname = current_database() AND query LIKE '%pg_sleep(600)%'

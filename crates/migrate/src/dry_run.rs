@@ -15,7 +15,7 @@ use super::status::Status;
 use super::steps::Steps;
 use crate::Migrator;
 use database::describe;
-use handler::{Failure, Invocation};
+use handler::{Failure, Invocation, Kind};
 use postgres::Client;
 use postgres::error::SqlState;
 use serde_json::{Value, json};
@@ -56,6 +56,9 @@ pub(crate) fn dry_run(
                 json!(sequences)
             )),
         });
+    }
+    if report.is_partial && invocation.is_interrupted() {
+        return Err(Failure::new(Kind::OutOfTime, "failed to end the dry run"));
     }
     let mut reply = json!({
         "status": if report.is_partial { "partial dry run" } else { "dry run" },

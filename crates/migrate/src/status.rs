@@ -359,10 +359,16 @@ impl Status {
             }
             Difference::HalfApplied(version) => {
                 let row = self.under_way.iter().find(|row| row.version == *version);
-                let (name, statements) = row.map_or(("", 0), |row| (&row.name, row.statements));
+                let name = row.map_or("", |row| &row.name);
+                let done = match row {
+                    Some(row) if row.progress.is_none() => {
+                        format!("{} of its statements are done", row.statements)
+                    }
+                    _ => "some of its batches are done".to_string(),
+                };
                 format!(
-                    "`{version}_{name}` is half applied, as {statements} of its statements are done, \
-                     and has no file any more; put it back and migrate, which resumes it; or undo by \
+                    "`{version}_{name}` is half applied, as {done}, and has no file any more; \
+                     put it back and migrate, which resumes it; or undo by \
                      hand what it has done and send {{\"action\":\"repair\"}}, which forgets it; or \
                      send \"allow\":[\"missing:{version}\"] for once"
                 )
@@ -403,8 +409,14 @@ impl Status {
             .under_way
             .iter()
             .map(|row| {
-                json!({"version": row.version, "name": row.name, "statements": row.statements,
-                       "has_file": self.has_file(row)})
+                let mut json = json!({
+                    "version": row.version, "name": row.name, "statements": row.statements,
+                    "has_file": self.has_file(row),
+                });
+                if let Some(progress) = batched::to_json(row) {
+                    json["progress"] = progress;
+                }
+                json
             })
             .collect();
         json!({
