@@ -54,7 +54,7 @@ fn a_history_that_is_struck_anywhere_ends_as_psql_ends_it() {
     let (next, tally) = (AtomicU64::new(0), Mutex::new(Tally::default()));
     let began = Instant::now();
     thread::scope(|scope| {
-        let benches = thread::available_parallelism().map_or(4, |count| 2 * count.get().min(8));
+        let benches = thread::available_parallelism().map_or(6, |count| 3 * count.get().min(8));
         for number in 0..benches {
             let (next, tally) = (&next, &tally);
             scope.spawn(move || {
