@@ -932,6 +932,10 @@ fn migrate_refuses_what_is_unsafe_before_anything_runs_until_it_is_allowed_by_na
     local
         .invoke("migrations", &other.to_string())
         .expect_err("another work is allowed");
+    let dry = json!({"action": "migrate", "dry_run": true}).to_string();
+    local
+        .invoke("migrations", &dry)
+        .expect_err("it would hold the same lock");
     let allow = json!({"action": "migrate", "allow": ["rewrite:public.big"]});
     let reply = local
         .invoke("migrations", &allow.to_string())

@@ -6,6 +6,7 @@
 //! not roll those back. Must never commit.
 
 use super::apply::{self, HistoryEffect, Run};
+use super::check;
 use super::error::{self, RunError};
 use super::files::{self, Migration};
 use super::history;
@@ -40,6 +41,8 @@ pub(crate) fn dry_run(
     let mut session = Session::open_unprepared(migrator, invocation)?;
     let status = Status::of(files, history::applied(&mut session)?, migrator.built_in);
     let planned = run::plan(&status, options)?;
+    // A dry run holds the same locks, and those of all files until its end.
+    check::refuse_unsafe(&mut session, &status, &planned, &options.allow)?;
     let before = last_values(&mut session);
     let mut report = Report::default();
     let tried = report.try_all(&mut session, &planned);
