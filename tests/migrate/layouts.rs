@@ -128,12 +128,20 @@ fn flyways_callbacks_run_around_the_migrations() {
         ("sql/V2__two.sql", &two),
     ]);
     let migrations = local(&database, dir.path());
+    let dry_run = r#"{"action":"migrate","to":"1","dry_run":true}"#;
+    let error = migrations
+        .invoke("migrations", dry_run)
+        .expect_err("only the callback makes the table");
+    assert!(error.to_string().contains("\\\"log\\\""), "{error}");
     migrations
         .invoke("migrations", MIGRATE)
         .expect("it applies");
     migrations
         .invoke("migrations", MIGRATE)
         .expect("nothing is left");
+    let reply = migrations.invoke("migrations", dry_run);
+    let reply = reply.expect("nothing is left");
+    assert!(reply["callbacks"].is_string(), "{reply}");
     let all = "SELECT string_agg(what, ', ' ORDER BY n) FROM log";
     let expected = "each, one, after each, each, two, after each, after, after";
     assert_eq!(value(&database, all), expected);

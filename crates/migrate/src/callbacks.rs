@@ -6,11 +6,12 @@
 //! connection's own settings, so a callback that sets some is refused. Must not know of migrations.
 
 use crate::apply::{self, HistoryEffect};
+use crate::error::RunError;
 use crate::files::{Callbacks, Script};
-use crate::run;
 use crate::session::Session;
 use crate::steps::Steps;
 use handler::Failure;
+use std::path::Path;
 
 /// The callbacks of a run, with their statements.
 #[derive(Default)]
@@ -22,6 +23,9 @@ pub(crate) struct Around<'a> {
 }
 
 type Scripts<'a> = Vec<(&'a Script, Steps)>;
+
+/// Why a callback failed, and its path.
+type Outcome<'a> = Result<(), (RunError, &'a Path)>;
 
 impl<'a> Around<'a> {
     /// Reads the callbacks' statements.
@@ -40,8 +44,8 @@ impl<'a> Around<'a> {
     /// Runs the callbacks before the first migration.
     ///
     /// # Errors
-    /// Those of a migration, as of [`run::migrate`].
-    pub(crate) fn before(&self, session: &mut Session) -> Result<(), Failure> {
+    /// That of a migration, with the callback's path.
+    pub(crate) fn before(&self, session: &mut Session) -> Outcome<'a> {
         run_all(&self.before, session)
     }
 
@@ -49,7 +53,7 @@ impl<'a> Around<'a> {
     ///
     /// # Errors
     /// As [`Around::before`].
-    pub(crate) fn before_each(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(crate) fn before_each(&self, session: &mut Session) -> Outcome<'a> {
         run_all(&self.before_each, session)
     }
 
@@ -57,7 +61,7 @@ impl<'a> Around<'a> {
     ///
     /// # Errors
     /// As [`Around::before`].
-    pub(crate) fn after_each(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(crate) fn after_each(&self, session: &mut Session) -> Outcome<'a> {
         run_all(&self.after_each, session)
     }
 
@@ -65,7 +69,7 @@ impl<'a> Around<'a> {
     ///
     /// # Errors
     /// As [`Around::before`].
-    pub(crate) fn after(&self, session: &mut Session) -> Result<(), Failure> {
+    pub(crate) fn after(&self, session: &mut Session) -> Outcome<'a> {
         run_all(&self.after, session)
     }
 }
@@ -93,11 +97,11 @@ fn read(scripts: &[Script]) -> Result<Scripts<'_>, Failure> {
     Ok(found)
 }
 
-fn run_all(scripts: &Scripts, session: &mut Session) -> Result<(), Failure> {
+fn run_all<'a>(scripts: &Scripts<'a>, session: &mut Session) -> Outcome<'a> {
     for (script, steps) in scripts {
         log::info!("running {}", script.path.display());
         apply::apply(session, script, steps, HistoryEffect::None, None)
-            .map_err(|error| run::to_failure(error, &script.path))?;
+            .map_err(|error| (error, script.path.as_path()))?;
     }
     Ok(())
 }

@@ -70,6 +70,9 @@ pub(crate) fn dry_run(
         "built_in": {"would_apply": report.built_in},
         "sequences": sequences,
     });
+    if !status.callbacks.is_empty() {
+        reply["callbacks"] = "not tried; migrate runs them around the files".into();
+    }
     if migrator.settings.reset_database {
         reply["note"] = "RESET_DATABASE is true: migrate would reset the database first; this dry \
                          run tried the database as it is"

@@ -62,7 +62,7 @@ pub(crate) fn migrate_in(
     let planned = plan(&status, options)?;
     let around = Around::of(&status.callbacks)?;
     check::refuse_unsafe(session, &status, &planned, &options.allow)?;
-    around.before(session)?;
+    around.before(session).map_err(of_callback)?;
     let mut applied = applied_by_awaited_run(session, &status.applied);
     let mut built_in = applied_by_awaited_run(session, &status.built_in_applied);
     let in_order: Vec<(&Migration, &Steps)> =
@@ -72,7 +72,7 @@ pub(crate) fn migrate_in(
     built_in.extend(progress.built_in);
     let (done, built_in_count) = (progress.done, status.built_in_pending.len());
     if done == planned.len() {
-        around.after(session)?;
+        around.after(session).map_err(of_callback)?;
     }
     let mut reply = json!({
         "status": "done",
@@ -126,7 +126,7 @@ pub(crate) fn apply_in_order(
         let started = Instant::now();
         let begun = status.begun(migration);
         if !migration.built_in {
-            around.before_each(session)?;
+            around.before_each(session).map_err(of_callback)?;
         }
         match apply_one(session, migration, steps, begun) {
             Ok(json) if migration.built_in => progress.built_in.push(json),
@@ -144,7 +144,7 @@ pub(crate) fn apply_in_order(
             Err(error) => return Err(to_failure(error, &migration.up.path)),
         }
         if !migration.built_in {
-            around.after_each(session)?;
+            around.after_each(session).map_err(of_callback)?;
         }
         progress.done += 1;
         slowest = slowest.max(started.elapsed());
@@ -214,6 +214,11 @@ pub(crate) fn known_version(status: &Status, text: &str) -> Result<Version, Fail
 fn unknown_version(text: &str) -> Failure {
     let message = format!("failed to find version `{text}`: no file has it");
     Failure::new(Kind::InvalidEvent, message)
+}
+
+/// Returns the failure of a run that stopped at a callback.
+fn of_callback((error, path): (RunError, &Path)) -> Failure {
+    to_failure(error, path)
 }
 
 /// Returns the failure of a run that stopped at the script of this path.

@@ -120,7 +120,9 @@ impl Status {
             rows.into_iter().partition(|row| row.at.is_some());
         applied.sort_by_cached_key(|row| order.version(&row.version));
         if let Some(start) = &start {
-            start.take_place(&mut migrations, &applied);
+            let row = applied.iter().find(|row| start.migration.has_row(row));
+            let sha256 = row.map(|row| &row.sha256);
+            start.take_place(&mut migrations, applied.is_empty(), sha256);
         }
         let mut files: BTreeMap<Version, Migration> = migrations
             .into_iter()

@@ -21,6 +21,19 @@ pub(crate) struct Callbacks {
     pub after: Vec<Script>,
 }
 
+impl Callbacks {
+    /// Returns whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        let lists = [
+            &self.before,
+            &self.before_each,
+            &self.after_each,
+            &self.after,
+        ];
+        lists.iter().all(|list| list.is_empty())
+    }
+}
+
 /// What a name of a callback says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Callback {

@@ -10,7 +10,6 @@ use super::read::{Variables, read};
 use super::sections::{Section, Sections};
 use super::{Covered, Files, Migration, Order, SEED, Script, Start, Version};
 use super::{flyway, journal, options, structure};
-use crate::history::Applied;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
@@ -537,16 +536,20 @@ impl Listing {
 
 impl Start {
     /// Puts the migration where it belongs: before an empty history's other files, in place of those
-    /// that it stands for; or as the file of the row that it has written.
-    pub(crate) fn take_place(&self, files: &mut Vec<Migration>, applied: &[Applied]) {
+    /// that it stands for; or as the file of the row that it has written. `row` is the checksum of the
+    /// row of its version, if there is one.
+    pub(crate) fn take_place(
+        &self,
+        files: &mut Vec<Migration>,
+        is_empty: bool,
+        row: Option<&String>,
+    ) {
         let own = &self.migration;
-        let row = applied.iter().find(|row| own.has_row(row));
-        let is_applied = row.is_some_and(|row| row.sha256 == own.up.sha256());
-        if !applied.is_empty() && !is_applied {
+        if !is_empty && row.is_none_or(|row| *row != own.up.sha256()) {
             return;
         }
         let taken = self.with_rows(files);
-        files.retain(|file| match applied.is_empty() {
+        files.retain(|file| match is_empty {
             true => !self.covers(&file.version),
             false => file.version != own.version,
         });
