@@ -2,7 +2,7 @@
 //! statements, and the server treats each statement as the lexer predicts.
 
 use crate::support::{Cluster, Database, said};
-use migrate::sql::{Control, Place, Statement, statements};
+use migrate::sql::{Concurrent, Control, Place, Statement, statements};
 use postgres::Client;
 use postgres::error::SqlState;
 use std::io::{Read, Write};
@@ -323,16 +323,19 @@ fn a_failed_concurrent_index_has_the_name_that_the_lexer_reads() {
         client
             .batch_execute(statement)
             .expect_err("the rows are not unique");
-        let index = split(statement)[0].concurrent_index().expect("it is one");
-        let name = index.name.expect("it has one");
-        let schema = index.schema.unwrap_or("public".to_string());
+        let split = split(statement);
+        let Some(Concurrent::CreateIndex {
+            table,
+            name: Some(name),
+        }) = split[0].concurrent()
+        else {
+            panic!("{statement} creates an index that is named");
+        };
         let found = client
             .query_one(
-                "select count(*) from pg_index i
-                 join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
-                 join pg_namespace n on n.oid = c.relnamespace
-                 where not i.indisvalid and c.relname = $1 and n.nspname = $2 and t.relname = $3",
-                &[&name, &schema, &index.table],
+                "select count(*) from pg_index i join pg_class c on c.oid = i.indexrelid
+                 where not i.indisvalid and c.relname = $1 and i.indrelid = $2::text::regclass",
+                &[&name, &table],
             )
             .expect("the catalog is readable");
         assert_eq!(found.get::<_, i64>(0), 1, "{statement}");

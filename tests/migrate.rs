@@ -8,6 +8,7 @@ mod built_in;
 mod check;
 mod dry_run;
 mod errors;
+mod frames;
 mod killed;
 mod layouts;
 mod locks;

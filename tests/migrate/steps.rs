@@ -78,19 +78,22 @@ fn a_block_or_a_procedure_that_commits_runs_alone() {
 }
 
 #[test]
-fn a_commit_in_a_file_does_not_end_the_transaction_of_the_run() {
+fn a_transaction_of_a_files_own_is_a_step_with_its_row_in_the_history() {
     let database = Database::new();
     let dir = files(&[(
         "1_a.sql",
-        "begin; create table a (); commit; begin; create table b (); commit; select 1/0",
+        "begin; create table a (); commit; begin; create table b (); commit;\nselect 1/0",
     )]);
     check_fails(
         &local(&database, dir.path()),
         "Function.MigrationFailed",
-        &["1_a.sql:1:69", "rolled it back"],
+        &["1_a.sql:2:1", "6 statements before", "resumes at line 2"],
     );
-    assert!(!database.has("a"), "its commit was not ours");
-    assert_eq!(history(&database, "version"), "");
+    assert!(database.has("a") && database.has("b"), "as psql would");
+    assert_eq!(
+        history(&database, "statements || ' ' || (applied_at IS NULL)"),
+        "6 true"
+    );
 }
 
 #[test]

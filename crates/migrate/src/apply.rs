@@ -1,21 +1,20 @@
 //! Runs one script, and records it in the history in the same transaction.
 //!
-//! A script that cannot be one transaction runs step by step. Before a statement runs outside of a
-//! transaction, the history records that it begins; after it, that it is done. So a killed run
-//! resumes at that statement. Must not know of other files, or of the order of migrations.
+//! A script that cannot be one transaction runs step by step (`step_by_step`). A statement that waits
+//! in vain for a lock is tried again, with all that was rolled back with it. Must not know of other
+//! files, or of the order of migrations.
 
-use super::error::{self, RunError};
+use super::alone::Care;
+use super::error::{self, RunError, Sent};
 use super::files::{Migration, Script};
-use super::history::{self, Applied, Entry};
-use super::index;
-use super::session::Session;
-use super::steps::{self, Step, Steps};
+use super::history::{self, Entry};
+use super::session::{LOCK_IS_LOST, Session};
+use super::sql::Place;
+use super::step_by_step::Progress;
+use super::steps::Steps;
 use database::{describe, notice};
 use handler::{Failure, Kind};
-use postgres::Client;
-use postgres::error::SqlState;
-use std::io::{self, Write};
-use std::ops::Range;
+use postgres::error::{Severity, SqlState};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +26,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// The time that a file takes in a run that is quick: after it, the statements of the next file are
+/// sent in one message. If one of them fails and Postgres does not say where, they run once more, one
+/// by one.
+const QUICK: Duration = Duration::from_secs(1);
+
+/// The time after which statements do not run once more to find the place of an error.
+const LONG: Duration = Duration::from_secs(10);
 
 /// How a script changes the history.
 #[derive(Clone, Copy)]
@@ -40,7 +47,7 @@ pub(crate) enum HistoryEffect<'a> {
 }
 
 /// Runs a script. Returns how long its statements took, or `None` if another run has applied it
-/// meanwhile.
+/// meanwhile. With `goes_on`, the message that commits also begins the transaction of the next file.
 ///
 /// A statement waits briefly for a lock that another session holds; then the transaction is rolled
 /// back, and the script is tried again from there.
@@ -52,30 +59,44 @@ pub(crate) fn apply(
     script: &Script,
     steps: &Steps,
     effect: HistoryEffect,
-    resumed: Option<&Applied>,
+    goes_on: bool,
 ) -> Result<Option<Duration>, RunError> {
-    let mut single_transaction = steps.single_transaction && resumed.is_none();
-    let mut next = Next {
-        statement: resumed.map_or(0, |row| row.statements),
-        may_be_done: resumed.is_some_and(|row| row.begun),
-    };
-    let (mut attempt, mut pause) = (1, FIRST_PAUSE);
+    let mut single_transaction = steps.begins_at_once();
+    let mut progress = Progress::of(script, steps, session.quick);
+    let (mut attempt, mut pause, began) = (1, FIRST_PAUSE, Instant::now());
     loop {
         let mut run = Run::of(session, script, steps, effect);
         let outcome = match single_transaction {
-            true => run.in_one_transaction(),
-            false => run.step_by_step(&mut next),
+            true => run.in_one_transaction(&progress, goes_on),
+            false => run.step_by_step(&mut progress),
         };
         notice::place(String::new());
         run.session.watchdog.clear();
-        let Err(RunError::Refused(at, error)) = outcome else {
+        let Err(RunError::Refused(sent, error)) = outcome else {
+            // The built-in migrations are quick, which says nothing of the files.
+            let is_file = !matches!(effect, HistoryEffect::Applies(one) if one.built_in);
+            session.quick = is_file && outcome.is_ok() && began.elapsed() < QUICK;
+            session.defaults_changed |= steps.changes_defaults;
             return outcome;
         };
         session.roll_back();
+        // The place of an error is worth another run of statements that took little time.
+        let has_to_be_placed = !std::mem::replace(&mut progress.is_placed, true) && sent.is_none();
+        let failed = Failed {
+            script,
+            steps,
+            effect,
+            progress: &progress,
+            single_transaction,
+        };
         if was_cancelled(session, &error) {
-            return Err(RunError::OutOfTime(session.watchdog.take_blockers()));
+            return Err(match failed.asks() {
+                true => failed.failure(session, sent, &error).into(),
+                false => RunError::OutOfTime(session.watchdog.take_blockers()),
+            });
         }
-        if single_transaction && needs_steps(&error) {
+        if single_transaction && needs_steps(&error) && !steps.is_one_frame() {
+            steps.check_session(script)?;
             let path = script.path.display();
             log::info!(
                 "running {path} step by step, as it does not run in one transaction: {}",
@@ -84,26 +105,21 @@ pub(crate) fn apply(
             single_transaction = false;
             continue;
         }
-        let may_retry = attempt < ATTEMPTS && !session.deadline.is_short_of(pause);
-        if !is_lock_error(&error) || !may_retry {
-            let failure = failure(
-                session,
-                script,
-                steps,
-                effect,
-                at,
-                &error,
-                single_transaction,
-            );
-            return Err(failure.into());
+        if has_to_be_placed && !is_lock_error(&error) && began.elapsed() < LONG {
+            continue;
         }
-        let blockers = session
-            .watchdog
-            .take_blockers()
-            .unwrap_or_else(|| "an unknown session".into());
+        let may_retry =
+            attempt < ATTEMPTS && !session.deadline.is_short_of(pause) && !failed.asks();
+        if !is_lock_error(&error) || !may_retry {
+            return Err(failed.failure(session, sent, &error).into());
+        }
+        let blockers = match session.watchdog.take_blockers() {
+            Some(blockers) => format!("; blocked by {blockers}"),
+            None => String::new(),
+        };
         let path = script.path.display();
         log::warn!(
-            "trying {path} again in {pause:?}: {}; blocked by {blockers}",
+            "trying {path} again in {pause:?}: {}{blockers}",
             describe(&error)
         );
         session.watchdog.find_blockers();
@@ -113,22 +129,14 @@ pub(crate) fn apply(
     }
 }
 
-/// The next statement of a script that runs step by step.
-struct Next {
-    /// The index of the statement.
-    statement: usize,
-    /// Whether a killed run may have done it.
-    may_be_done: bool,
-}
-
 /// One attempt at a script.
 pub(crate) struct Run<'a> {
-    session: &'a mut Session,
-    script: &'a Script,
-    steps: &'a Steps,
-    effect: HistoryEffect<'a>,
+    pub(super) session: &'a mut Session,
+    pub(super) script: &'a Script,
+    pub(super) steps: &'a Steps,
+    pub(super) effect: HistoryEffect<'a>,
     /// The first byte of the last statement that was sent, and its line.
-    line: (usize, usize),
+    pub(super) line: (usize, usize),
 }
 
 impl<'a> Run<'a> {
@@ -148,9 +156,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Sends BEGIN, each statement and COMMIT in messages of their own: if they were one message, the
+    /// Sends BEGIN, the statements and COMMIT in messages of their own: if they were one message, the
     /// server would go on and commit after this process is killed.
-    fn in_one_transaction(&mut self) -> Result<Option<Duration>, RunError> {
+    fn in_one_transaction(
+        &mut self,
+        progress: &Progress,
+        goes_on: bool,
+    ) -> Result<Option<Duration>, RunError> {
         let version = match self.effect {
             // A repeatable migration may have a row, of its former text.
             HistoryEffect::Applies(migration) if !migration.version.is_repeatable() => {
@@ -162,240 +174,168 @@ impl<'a> Run<'a> {
             return Ok(None);
         }
         let started = Instant::now();
-        for (at, _) in self.steps.sent() {
-            self.send(at)?;
-        }
+        self.send_all(self.steps.inner(), progress)?;
         let took = started.elapsed();
-        self.record_and_commit(self.steps.statements.len(), took, false)?;
+        let done = self.steps.statements.len();
+        let goes_on = goes_on && !self.steps.changes_defaults;
+        self.record_and_commit(done, self.script.sha256(), took, goes_on)?;
         Ok(Some(took))
     }
 
-    /// Runs the steps from `next` on, and moves `next` behind each step that is done.
-    fn step_by_step(&mut self, next: &mut Next) -> Result<Option<Duration>, RunError> {
-        if !self.session.is_direct() {
-            return Err(self.pooler_in_the_way().into());
-        }
-        self.session.reset()?;
-        let started = Instant::now();
-        while let Some(step) = self.steps.step(next.statement) {
-            if self.session.deadline.is_short_of(Duration::from_millis(1)) {
-                return Err(RunError::OutOfTime(None));
-            }
-            next.statement = match step {
-                Step::Together(range) => {
-                    self.run_together(range.clone())?;
-                    range.end
-                }
-                Step::Alone(at) => {
-                    self.run_alone(at, next.may_be_done)?;
-                    at + 1
-                }
-            };
-            next.may_be_done = false;
-        }
-        Ok(Some(started.elapsed()))
-    }
-
-    /// Runs statements in one transaction with their entry in the history. A single statement that
-    /// turns out to refuse a transaction runs alone.
-    fn run_together(&mut self, range: Range<usize>) -> Result<(), RunError> {
-        self.session.begin_step()?;
-        let started = Instant::now();
-        for at in range.clone() {
-            if steps::is_transaction_control(&self.steps.statements[at]) {
-                continue;
-            }
-            match self.send(at) {
-                Err(RunError::Refused(_, error)) if range.len() == 1 && needs_steps(&error) => {
-                    self.session.roll_back();
-                    return self.run_alone(at, false);
-                }
-                sent => sent?,
-            }
-        }
-        self.record_and_commit(range.end, started.elapsed(), false)
-    }
-
-    /// Runs a statement outside of a transaction. `may_be_done` says that a run was killed after the
-    /// history had recorded the statement's begin: it may be done, or half done.
-    fn run_alone(&mut self, at: usize, may_be_done: bool) -> Result<(), RunError> {
-        let statement = &self.steps.statements[at];
-        let sent = &self.script.text[statement.span.clone()];
-        let cleanup = index::Cleanup::of(self.session, statement, sent)?;
-        if may_be_done && cleanup.is_done() {
-            return self.record(at + 1, Duration::ZERO, false);
-        }
-        self.record(at, Duration::ZERO, true)?;
-        let started = Instant::now();
-        let mut outcome = cleanup
-            .prepare(self.session, may_be_done)
-            .map_err(RunError::from)
-            .and_then(|()| self.send(at));
-        if let Err(RunError::Refused(_, error)) = &outcome {
-            cleanup.drop_leftovers(self.session);
-            if may_be_done && is_already_done(error) {
-                let path = self.script.path.display();
-                log::warn!(
-                    "{path}: the killed run had already done the statement: {}",
-                    describe(error)
-                );
-                outcome = Ok(());
-            } else if error.as_db_error().is_some() {
-                self.record(at, started.elapsed(), false)?;
-            }
-        }
-        cleanup.restore_lock_timeout(self.session)?;
-        outcome?;
-        self.record(at + 1, started.elapsed(), false)
-    }
-
-    /// Sends the statement of this index.
-    ///
-    /// # Errors
-    /// `RunError::Refused`.
-    pub(crate) fn send(&mut self, at: usize) -> Result<(), RunError> {
-        let statement = &self.steps.statements[at];
-        let sent = &self.script.text[statement.span.clone()];
-        self.announce(statement.span.start, sent, at);
-        let outcome = match &statement.data {
-            None if statement.keyword() == "copy" && copies_to_stdout(sent) => {
-                drain(self.session, sent)
-            }
-            None => self.session.batch_execute(sent),
-            Some(data) => copy(
-                self.session,
-                sent,
-                &self.script.text.as_bytes()[data.clone()],
-            ),
-        };
-        outcome.map_err(|error| RunError::Refused(Some(at), error))
-    }
-
-    /// Names the statement that is about to be sent, for the log of the server's notices and for the
-    /// progress line on a terminal.
-    fn announce(&mut self, start: usize, sent: &str, at: usize) {
-        let (from, line) = self.line;
-        let line = line + self.script.text[from..start].matches('\n').count();
-        self.line = (start, line);
-        let path = self.script.path.display();
-        notice::place(format!("{path}:{line}"));
-        let first_line = sent.lines().next().unwrap_or_default();
-        let excerpt: String = first_line.chars().take(60).collect();
-        let count = self.steps.statements.len();
-        self.session.watchdog.set_statement(format!(
-            "{path}:{line}: statement {} of {count}: {excerpt}",
-            at + 1
-        ));
-    }
-
     /// Writes the history's row in the open transaction, and commits. `done` is the number of
-    /// statements that are done; `begun` says that the next one begins outside of a transaction.
-    fn record_and_commit(
+    /// statements that are done, and `sha256` the checksum of their text.
+    pub(super) fn record_and_commit(
         &mut self,
         done: usize,
+        sha256: String,
         took: Duration,
-        begun: bool,
+        goes_on: bool,
     ) -> Result<(), RunError> {
+        let row = self.row(done, sha256, took, history::put);
+        let outcome = match goes_on {
+            true => self.session.commit_and_begin(&row),
+            false => self.session.commit_with(&row),
+        };
+        let Err(error) = outcome else {
+            return Ok(());
+        };
+        let is_refused = error
+            .as_db_error()
+            .is_some_and(|error| error.parsed_severity() == Some(Severity::Error));
+        if !is_refused {
+            let path = &self.script.path;
+            return Err(RunError::Failed(error::commit_unconfirmed(path, &error)));
+        }
+        self.session.roll_back();
+        // The error may be that of what follows the COMMIT in the message.
+        match goes_on && self.done_in_history() == Some(done) {
+            true => Ok(()),
+            false => Err(RunError::Refused(None, error)),
+        }
+    }
+
+    /// Returns the statement that writes the history's row, by way of `put`; empty if there is nothing
+    /// to write yet.
+    pub(super) fn row(
+        &self,
+        done: usize,
+        sha256: String,
+        took: Duration,
+        put: impl FnOnce(&Entry) -> String,
+    ) -> String {
         let finished = done == self.steps.statements.len();
-        let row = match self.effect {
+        match self.effect {
             HistoryEffect::Then(statements) if finished => statements(self.session),
             HistoryEffect::None | HistoryEffect::Then(_) => String::new(),
-            HistoryEffect::Applies(migration) => history::put(&Entry {
+            HistoryEffect::Applies(migration) => put(&Entry {
                 migration,
-                sha256: match finished {
-                    true => self.script.sha256(),
-                    false => self.steps.sha256_until(self.script, done),
-                },
+                sha256,
                 took,
                 statements: done,
-                begun,
+                begun: false,
                 run: &self.session.run,
                 finished,
             }),
+        }
+    }
+
+    /// Reads from the history how many statements this run has done; `None` if it has written no row.
+    pub(super) fn done_in_history(&mut self) -> Option<usize> {
+        let HistoryEffect::Applies(migration) = self.effect else {
+            return None;
         };
-        let path = &self.script.path;
-        self.session
-            .commit_with(&row)
-            .map_err(|error| match error.as_db_error() {
-                Some(_) => RunError::Refused(None, error),
-                None => RunError::Failed(error::commit_unconfirmed(path, &error)),
-            })
-    }
-
-    /// Writes the history's row in a transaction of its own.
-    fn record(&mut self, done: usize, took: Duration, begun: bool) -> Result<(), RunError> {
-        self.session.begin_step()?;
-        self.record_and_commit(done, took, begun)
-    }
-
-    fn pooler_in_the_way(&self) -> Failure {
-        let path = self.script.path.display();
-        let message = format!(
-            "failed to apply `{path}`: it does not run in one transaction, and behind a pooler nothing \
-             else is safe; give the migrations function a DATABASE_URL of the server itself"
-        );
-        Failure::new(Kind::PoolerInTheWay, message)
+        let version = migration.history_version();
+        let rows = self
+            .session
+            .as_own_role(|session| history::applied(session));
+        let rows = rows.ok()?.ok()?;
+        let row = rows
+            .iter()
+            .find(|row| row.version == version && row.run == self.session.run)?;
+        Some(row.statements)
     }
 }
 
-/// Runs a `COPY … FROM STDIN` with its data.
-///
-/// # Errors
-/// Postgres's own.
-fn copy(client: &mut Client, statement: &str, data: &[u8]) -> Result<(), postgres::Error> {
-    let mut writer = client.copy_in(statement)?;
-    // `finish` returns the server's error, if `write_all` fails because of one.
-    let _ = writer.write_all(data);
-    writer.finish().map(|_rows| ())
-}
-
-/// Runs a `COPY … TO STDOUT` and discards its rows, which psql would print.
-fn drain(client: &mut Client, statement: &str) -> Result<(), postgres::Error> {
-    let mut reader = client.copy_out(statement)?;
-    // An error of the server's comes again with the next statement, as the transaction has failed.
-    let _ = io::copy(&mut reader, &mut io::sink());
-    Ok(())
-}
-
-fn copies_to_stdout(statement: &str) -> bool {
-    let words: Vec<&str> = statement.split_ascii_whitespace().collect();
-    words.windows(2).any(|pair| {
-        let [to, stdout] = [pair[0], pair[1].trim_end_matches(';')];
-        to.eq_ignore_ascii_case("to") && stdout.eq_ignore_ascii_case("stdout")
-    })
-}
-
-fn failure(
-    session: &mut Session,
-    script: &Script,
-    steps: &Steps,
-    effect: HistoryEffect,
-    at: Option<usize>,
-    error: &postgres::Error,
+/// A script that has failed, for the words about it.
+struct Failed<'a> {
+    script: &'a Script,
+    steps: &'a Steps,
+    effect: HistoryEffect<'a>,
+    progress: &'a Progress,
     single_transaction: bool,
-) -> Failure {
-    let outcome = match (single_transaction, at, effect) {
-        (true, _, _) => "and rolled it back".to_string(),
-        (false, Some(0), _) => "before any of it had run".to_string(),
-        (false, Some(at), HistoryEffect::Applies(_)) => format!(
-            "and kept what its {at} statements before have done, as they cannot be undone; mend the \
-             statement and invoke again: it resumes there"
-        ),
-        // The history has no row of how far a seed or a down file came.
-        (false, Some(at), HistoryEffect::Then(_) | HistoryEffect::None) => format!(
-            "and kept what its {at} statements before have done, as they cannot be undone; when \
-             invoked again, it starts at its first statement"
-        ),
-        (false, None, _) => "and kept what has run".to_string(),
-    };
-    let failure = error::failed(script, &steps.statements, at, error, &outcome);
-    match session
-        .watchdog
-        .take_blockers()
-        .filter(|_| is_lock_error(error))
-    {
-        Some(blockers) => failure.append(&format!("; blocked by {blockers}")),
-        None => failure,
+}
+
+impl Failed<'_> {
+    /// Returns whether the statement that failed may be half done, so that only a person can tell
+    /// what to do.
+    fn asks(&self) -> bool {
+        let statement = self.steps.statements.get(self.progress.statement);
+        !self.single_transaction
+            && self.progress.begun.is_some()
+            && statement.is_some_and(|one| matches!(Care::of(one), Care::Ask))
+    }
+
+    fn failure(
+        &self,
+        session: &mut Session,
+        sent: Option<Sent>,
+        error: &postgres::Error,
+    ) -> Failure {
+        let (script, statements) = (self.script, &self.steps.statements);
+        let failure = match error.as_db_error() {
+            Some(error) if error.message().contains(LOCK_IS_LOST) => {
+                let message = format!(
+                    "failed to apply `{}`, {}: it has released the lock of the migration run, as \
+                     pg_advisory_unlock_all() does; unlock by key",
+                    script.path.display(),
+                    self.outcome()
+                );
+                Failure::new(Kind::MigrationFailed, message)
+            }
+            _ => error::failed(script, statements, sent, error, &self.outcome()),
+        };
+        match session
+            .watchdog
+            .take_blockers()
+            .filter(|_| is_lock_error(error))
+        {
+            Some(blockers) => failure.append(&format!("; blocked by {blockers}")),
+            None => failure,
+        }
+    }
+
+    /// Says what happened to the statements before the error, and where the next run begins.
+    fn outcome(&self) -> String {
+        let done = self.progress.statement;
+        let kept = match (self.single_transaction, done, self.asks()) {
+            (true, _, _) => return "and rolled it back".to_string(),
+            (false, 0, false) => return "before any of it had run".to_string(),
+            (false, _, true) => "and kept what the statement itself has committed, and".to_string(),
+            (false, done, false) => format!("and kept what its {done} statements before"),
+        };
+        let line = match self.steps.statements.get(done) {
+            Some(next) => Place::of(&self.script.text, next.span.start).line,
+            None => return "and kept what has run".to_string(),
+        };
+        match (self.effect, self.asks()) {
+            (HistoryEffect::Applies(migration), true) => {
+                let version = migration.history_version();
+                format!(
+                    "{kept} what its {done} statements before have done: look at what it did, and \
+                     send \"allow\":[\"again:{version}\"] to run it again, or \
+                     \"allow\":[\"done:{version}\"] to go on behind it"
+                )
+            }
+            (HistoryEffect::Applies(_), false) => format!(
+                "{kept} have done, as they cannot be undone; mend the statement and invoke again: \
+                 it resumes at line {line}"
+            ),
+            // The history has no row of how far a down file or a seed came.
+            (HistoryEffect::Then(_) | HistoryEffect::None, _) => format!(
+                "{kept} have done, as they cannot be undone; when invoked again, it starts at its \
+                 first statement, so make its statements repeatable (IF EXISTS), or undo them first"
+            ),
+        }
     }
 }
 
@@ -424,19 +364,6 @@ pub(crate) fn needs_steps(error: &postgres::Error) -> bool {
         &SqlState::ACTIVE_SQL_TRANSACTION,
         &SqlState::INVALID_TRANSACTION_TERMINATION,
         &SqlState::UNSAFE_NEW_ENUM_VALUE_USAGE,
-    ];
-    error.code().is_some_and(|code| codes.contains(&code))
-}
-
-/// Returns whether the error says that the object to create exists, or the object to drop does not.
-fn is_already_done(error: &postgres::Error) -> bool {
-    let codes = [
-        &SqlState::DUPLICATE_OBJECT,
-        &SqlState::DUPLICATE_TABLE,
-        &SqlState::DUPLICATE_DATABASE,
-        &SqlState::UNDEFINED_OBJECT,
-        &SqlState::UNDEFINED_TABLE,
-        &SqlState::INVALID_CATALOG_NAME,
     ];
     error.code().is_some_and(|code| codes.contains(&code))
 }

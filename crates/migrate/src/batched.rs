@@ -12,7 +12,7 @@ mod value;
 pub(crate) use progress::to_json;
 
 use crate::apply::{is_lock_error, was_cancelled};
-use crate::error::{self, RunError};
+use crate::error::{self, RunError, Sent};
 use crate::files::{Mark, Migration};
 use crate::history::{self, Applied, Entry, literal};
 use crate::session::Session;
@@ -332,14 +332,18 @@ impl Run<'_> {
         self.session
             .watchdog
             .set_progress(format!("{path}: {}", self.progress.describe()));
-        let sent = Instant::now();
+        let began = Instant::now();
+        let sent = Sent {
+            at: 0,
+            start: span.start,
+        };
         let (first, last) = (Value(&batch.first), Value(&batch.last));
         let parameters: [(&(dyn ToSql + Sync), Type); 2] =
             [(&first, key.type_.clone()), (&last, key.type_.clone())];
         let changed = self
             .session
             .execute_typed(&script.text[span], &parameters)
-            .map_err(|error| RunError::Refused(Some(0), error))?;
+            .map_err(|error| RunError::Refused(Some(sent), error))?;
         if self.mark.changes_table && changed > batch.rows {
             return self.refuse_more_rows(batch.rows, changed);
         }
@@ -354,7 +358,7 @@ impl Run<'_> {
         }
         self.attempts = 0;
         self.has_paused = false;
-        self.adapt(sent.elapsed());
+        self.adapt(began.elapsed());
         Ok(())
     }
 
@@ -410,7 +414,7 @@ impl Run<'_> {
     /// one smaller. Returns how long to pause before it.
     fn after_refusal(
         &mut self,
-        at: Option<usize>,
+        at: Option<Sent>,
         error: postgres::Error,
     ) -> Result<Duration, RunError> {
         let is_slow = error.code() == Some(&SqlState::QUERY_CANCELED);
@@ -464,7 +468,7 @@ impl Run<'_> {
     }
 
     /// Returns the failure of a batch.
-    fn failed(&mut self, at: Option<usize>, error: &postgres::Error) -> Failure {
+    fn failed(&mut self, at: Option<Sent>, error: &postgres::Error) -> Failure {
         let mut outcome = self.kept();
         if error.code() == Some(&SqlState::QUERY_CANCELED) {
             outcome += "; a batch of one row takes too long: look at the statement's plan, as an \

@@ -177,6 +177,7 @@ mod tests {
             statements: 1,
             begun: false,
             run: String::new(),
+            remembered: String::new(),
             at: Some("2026-01-31 23:59:59".to_string()),
             progress: None,
         }

@@ -100,7 +100,7 @@ fn read(scripts: &[Script]) -> Result<Scripts<'_>, Failure> {
 fn run_all<'a>(scripts: &Scripts<'a>, session: &mut Session) -> Outcome<'a> {
     for (script, steps) in scripts {
         log::info!("running {}", script.path.display());
-        apply::apply(session, script, steps, HistoryEffect::None, None)
+        apply::apply(session, script, steps, HistoryEffect::None, false)
             .map_err(|error| (error, script.path.as_path()))?;
     }
     Ok(())

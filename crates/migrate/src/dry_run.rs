@@ -208,8 +208,8 @@ impl Report {
         let started = Instant::now();
         match run_and_check(session, migration, steps) {
             Ok(()) => {}
-            Err(RunError::Refused(at, error)) => {
-                return self.judge(session, migration, steps, at, &error);
+            Err(RunError::Refused(sent, error)) => {
+                return self.judge(session, migration, steps, sent, &error);
             }
             Err(error) => return Err(error),
         }
@@ -230,7 +230,7 @@ impl Report {
         session: &mut Session,
         migration: &Migration,
         steps: &Steps,
-        at: Option<usize>,
+        sent: Option<error::Sent>,
         error: &postgres::Error,
     ) -> Result<Outcome, RunError> {
         session.watchdog.clear();
@@ -253,12 +253,12 @@ impl Report {
                 describe(error)
             ),
             _ => {
-                let outcome = match at {
+                let outcome = match sent {
                     Some(_) => "in a dry run, which is rolled back",
                     None => "at its COMMIT, in a dry run, which is rolled back",
                 };
                 let statements = &steps.statements;
-                return Err(error::failed(&migration.up, statements, at, error, outcome).into());
+                return Err(error::failed(&migration.up, statements, sent, error, outcome).into());
             }
         };
         session

@@ -19,9 +19,18 @@ pub(crate) enum RunError {
     /// The invocation's time is over, and the open transaction is rolled back. Holds the sessions
     /// that blocked the run, if there were any.
     OutOfTime(Option<String>),
-    /// Postgres returned an error, or the connection broke: at the statement of this index, or
-    /// between two statements. Not a failure yet: `apply` tries some of these again.
-    Refused(Option<usize>, postgres::Error),
+    /// Postgres returned an error, or the connection broke: at a statement, or between two
+    /// statements. Not a failure yet: `apply` tries some of these again.
+    Refused(Option<Sent>, postgres::Error),
+}
+
+/// A statement that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    /// The index of the statement.
+    pub at: usize,
+    /// The first byte of the script's text in the message: Postgres counts positions from there.
+    pub start: usize,
 }
 
 impl From<postgres::Error> for RunError {
@@ -39,21 +48,21 @@ impl From<Failure> for RunError {
 /// The length of an excerpt from a line, in characters.
 const EXCERPT_LENGTH: usize = 100;
 
-/// Returns the failure of the statement of this index, or of the whole script where there is none.
+/// Returns the failure of a statement, or of the whole script where there is none.
 /// `outcome` says what happened to the statements before the error.
 pub(crate) fn failed(
     script: &Script,
     statements: &[Statement],
-    index: Option<usize>,
+    sent: Option<Sent>,
     error: &postgres::Error,
     outcome: &str,
 ) -> Failure {
     let path = script.path.display();
-    let Some(statement) = index.and_then(|index| statements.get(index)) else {
+    let Some((statement, start)) = sent.map(|sent| (&statements[sent.at], sent.start)) else {
         let message = format!("failed to apply `{path}`, {outcome}");
         return Failure::new(Kind::MigrationFailed, message).with_source(describe(error));
     };
-    let offset = offset(script, statements, statement, error);
+    let offset = offset(script, statements, statement, start, error);
     let place = Place::of(&script.text, offset);
     let message = format!("failed to apply `{path}:{place}`, {outcome}");
     let begin = match Place::of(&script.text, statement.span.start) {
@@ -135,18 +144,30 @@ fn offset(
     script: &Script,
     statements: &[Statement],
     statement: &Statement,
+    start: usize,
     error: &postgres::Error,
 ) -> usize {
+    if let Some(offset) = position(script, start, error) {
+        return offset.min(statement.span.end);
+    }
     let Some(error) = error.as_db_error() else {
         return statement.span.start;
     };
-    if let Some(ErrorPosition::Original(character)) = error.position() {
-        let sent = &script.text[statement.span.clone()];
-        return statement.span.start + nth_character(sent, (*character as usize).saturating_sub(1));
-    }
     offset_in_copied_data(script, statement, error)
         .or_else(|| offset_in_body(script, statements, statement, error))
         .unwrap_or(statement.span.start)
+}
+
+/// Returns the byte of the script's text at the position that Postgres names. `start` is the first byte
+/// of the text in the message that was sent.
+pub(crate) fn position(script: &Script, start: usize, error: &postgres::Error) -> Option<usize> {
+    match error.as_db_error()?.position()? {
+        ErrorPosition::Original(character) => {
+            let nth = (*character as usize).saturating_sub(1);
+            Some(start + nth_character(&script.text[start..], nth))
+        }
+        ErrorPosition::Internal { .. } => None,
+    }
 }
 
 /// Finds the line of COPY's data that the error's context names: `COPY t, line 3, column x: "…"`.
@@ -173,56 +194,43 @@ fn offset_in_body(
         let line = number(rest)?;
         let source = match name {
             "inline_code_block" => statement,
-            _ => creating_statement(script, statements, statement, name.split('(').next()?)?,
+            _ => creating_statement(script, statements, statement, name)?,
         };
         let sent = &script.text[source.span.clone()];
-        let body = body_start(sent)?;
+        let body = source.routine(&script.text)?.body;
         let start = body + start_of_line(&sent[body..], line);
         let indent = sent[start..].len() - sent[start..].trim_start().len();
         Some(source.span.start + start + indent)
     })
 }
 
-/// Finds the last statement up to `failed` that creates a function or procedure of this name.
+/// Finds the last statement up to `failed` that creates the function or procedure which Postgres
+/// calls `name`: `f(integer)`, or `"F"()`, or `s.f()`.
 fn creating_statement<'a>(
     script: &Script,
     statements: &'a [Statement],
     failed: &Statement,
     name: &str,
 ) -> Option<&'a Statement> {
-    let bare = name.rsplit('.').next()?.trim_matches('"');
+    let end = match name.strip_prefix('"') {
+        Some(rest) => rest.rfind("\"(").map_or(name.len(), |end| end + 2),
+        None => name.find('(').unwrap_or(name.len()),
+    };
+    let bare = name[..end]
+        .rsplit('.')
+        .next()?
+        .trim_matches('"')
+        .replace("\"\"", "\"");
     let earlier = statements
         .iter()
         .take_while(|one| one.span.start <= failed.span.start);
     earlier
         .filter(|one| one.keyword() == "create")
         .filter(|one| {
-            let sent = &script.text[one.span.clone()];
-            let head = body_start(sent)
-                .map_or("", |body| &sent[..body])
-                .to_lowercase();
-            let is_named = |rest: &str| {
-                let rest = rest.trim_start().split('(').next().unwrap_or_default();
-                rest.rsplit('.')
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .trim_matches('"')
-                    == bare.to_lowercase()
-            };
-            ["function", "procedure"].iter().any(|kind| {
-                head.split_once(kind)
-                    .is_some_and(|(_, rest)| is_named(rest))
-            })
+            let routine = one.routine(&script.text);
+            routine.and_then(|routine| routine.name).as_ref() == Some(&bare)
         })
         .last()
-}
-
-/// Returns the byte after the opening quote of a statement's dollar-quoted body.
-fn body_start(sent: &str) -> Option<usize> {
-    let open = sent.find('$')?;
-    let close = sent[open + 1..].find('$')?;
-    Some(open + close + 2)
 }
 
 /// Returns the first byte of a line; lines are counted from 1.
@@ -285,13 +293,9 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_a_body_are_counted_from_its_opening_quote() {
-        let sent = "do $x$\nbegin\n  perform 1;\nend $x$";
-        let body = body_start(sent).expect("it has one");
-        assert_eq!(
-            &sent[body + start_of_line(&sent[body..], 3)..][..9],
-            "  perform"
-        );
-        assert_eq!(start_of_line(&sent[body..], 1), 0);
+    fn lines_are_counted_from_one() {
+        let text = "\nbegin\n  perform 1;\nend ";
+        assert_eq!(&text[start_of_line(text, 3)..][..9], "  perform");
+        assert_eq!(start_of_line(text, 1), 0);
     }
 }

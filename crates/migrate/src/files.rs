@@ -202,12 +202,22 @@ impl From<Vec<Migration>> for Files {
 /// depend on the line ends of a checkout.
 pub(crate) fn sha256_of_lines(text: &str) -> String {
     let mut digest = Sha256::new();
+    update(&mut digest, text);
+    hexadecimal(digest)
+}
+
+/// Adds a text to a digest, with CRLF read as LF.
+pub(crate) fn update(digest: &mut Sha256, text: &str) {
     for (index, lines) in text.split("\r\n").enumerate() {
         if index > 0 {
             digest.update(b"\n");
         }
         digest.update(lines);
     }
+}
+
+/// Returns a digest in hexadecimal.
+pub(crate) fn hexadecimal(digest: Sha256) -> String {
     let digest = digest.finalize();
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -27,6 +27,8 @@ pub struct Applied {
     pub(crate) statements: usize,
     /// Whether the next statement was begun outside of a transaction, so that it may be done too.
     pub(crate) begun: bool,
+    /// What the next statement found before it was begun outside of a transaction.
+    pub(crate) remembered: String,
     /// The request id of the invocation that applied it.
     pub(crate) run: String,
     /// When the migration was applied, in UTC: `2026-01-31 23:59:59`; `None` while it is under way.
@@ -76,7 +78,7 @@ const CREATE: &str = "
 
 /// The columns that the table has had since a later release: name, type and comment, which holds no
 /// quote. A table that lacks one of them is upgraded by the next run.
-const COLUMNS: [(&str, &str, &str); 4] = [
+const COLUMNS: [(&str, &str, &str); 5] = [
     (
         "statements",
         "integer NOT NULL DEFAULT 0",
@@ -93,6 +95,11 @@ const COLUMNS: [(&str, &str, &str); 4] = [
         "the request id of the invocation",
     ),
     (
+        "remembered",
+        "text NOT NULL DEFAULT ''",
+        "what a statement that was begun outside of a transaction found before it",
+    ),
+    (
         "progress",
         "jsonb",
         "how far a file that runs in batches has come",
@@ -104,24 +111,26 @@ const COLUMNS_IN_PLACE: &str = "
     SELECT attname::text FROM pg_attribute
     WHERE attrelid = to_regclass('plain_lambda.migrations') AND attnum > 0 AND NOT attisdropped";
 
-/// Reads the column `progress` as JSON, because a table of an earlier release lacks it.
 const SELECT: &str = "
     SELECT version, name, sha256, duration_ms, statements, begun, run,
-           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
-           to_jsonb(m) ->> 'progress'
-    FROM plain_lambda.migrations m";
-
-/// Reads a table of a release that did not record steps.
-const SELECT_FIRST_COLUMNS: &str = "
-    SELECT version, name, sha256, duration_ms, 0, false, '',
-           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), NULL
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), remembered,
+           progress::text
     FROM plain_lambda.migrations";
+
+/// Reads a table of an earlier release, which lacks some of the columns.
+const SELECT_OLD: &str = "
+    SELECT version, name, sha256, duration_ms, coalesce((row ->> 'statements')::int, 0),
+           coalesce((row ->> 'begun')::boolean, false), coalesce(row ->> 'run', ''),
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'),
+           coalesce(row ->> 'remembered', ''), row ->> 'progress'
+    FROM plain_lambda.migrations, to_jsonb(migrations) AS row";
 
 const ON_CONFLICT: &str = "
     ON CONFLICT (version) DO UPDATE SET
         name = excluded.name, sha256 = excluded.sha256, run = excluded.run,
         duration_ms = plain_lambda.migrations.duration_ms + excluded.duration_ms,
-        statements = excluded.statements, begun = excluded.begun, applied_at = excluded.applied_at";
+        statements = excluded.statements, begun = excluded.begun,
+        remembered = excluded.remembered, applied_at = excluded.applied_at";
 
 /// Creates the table, or the columns that it lacks. Must be called under the lock: `CREATE … IF NOT
 /// EXISTS` can fail when two sessions run it at the same time.
@@ -163,7 +172,7 @@ pub(crate) fn applied(client: &mut Client) -> Result<Vec<Applied>, Failure> {
         .query_typed(SELECT, &[])
         .or_else(|error| match error.code() {
             // The next run adds the columns.
-            Some(&SqlState::UNDEFINED_COLUMN) => client.query_typed(SELECT_FIRST_COLUMNS, &[]),
+            Some(&SqlState::UNDEFINED_COLUMN) => client.query_typed(SELECT_OLD, &[]),
             Some(&SqlState::UNDEFINED_TABLE) => Ok(Vec::new()),
             _ => Err(error),
         })
@@ -176,19 +185,40 @@ pub(crate) fn applied(client: &mut Client) -> Result<Vec<Applied>, Failure> {
 /// Returns the statement that writes a row. The values are part of its text, so that one message can
 /// hold the statement and a COMMIT.
 pub(crate) fn put(entry: &Entry) -> String {
+    insert(entry, &entry.took.as_millis().to_string(), None)
+}
+
+/// Returns the statement that writes a row, with the time since the transaction began.
+pub(crate) fn put_timed(entry: &Entry) -> String {
+    insert(
+        entry,
+        "(1000 * extract(epoch FROM clock_timestamp() - now()))::bigint",
+        None,
+    )
+}
+
+/// Returns the statement that writes a row before a statement begins outside of a transaction.
+/// `remembered` is what the statement's kind has to know after a kill.
+pub(crate) fn put_begun(entry: &Entry, remembered: &str) -> String {
+    insert(entry, "0", Some(remembered))
+}
+
+fn insert(entry: &Entry, ms: &str, begun: Option<&str>) -> String {
+    let remembered = literal(begun.unwrap_or_default());
     let version = literal(&entry.migration.history_version());
     let (name, run) = (literal(&entry.migration.name), literal(entry.run));
-    let (ms, statements) = (entry.took.as_millis(), entry.statements);
     let applied_at = match entry.finished {
         true => "clock_timestamp()",
         false => "NULL",
     };
     format!(
         "INSERT INTO plain_lambda.migrations
-            (version, name, sha256, duration_ms, statements, begun, run, applied_at)
-         VALUES ({version}, {name}, '{}', {ms}, {statements}, {}, {run}, {applied_at})
+            (version, name, sha256, duration_ms, statements, begun, run, remembered, applied_at)
+         VALUES ({version}, {name}, '{}', {ms}, {}, {}, {run}, {remembered}, {applied_at})
          {ON_CONFLICT}",
-        entry.sha256, entry.begun
+        entry.sha256,
+        entry.statements,
+        entry.begun || begun.is_some()
     ) + &covered(entry)
 }
 
@@ -270,6 +300,7 @@ fn from_row(row: &Row) -> Applied {
         begun: row.get(5),
         run: row.get(6),
         at: row.get(7),
-        progress: row.get(8),
+        remembered: row.get(8),
+        progress: row.get(9),
     }
 }

@@ -6,6 +6,7 @@
 //! ([`FurtherAction`]). Must not know any page, or any table but the history's own.
 
 mod action;
+mod alone;
 mod apply;
 mod baseline;
 mod batched;
@@ -18,17 +19,19 @@ mod error;
 mod files;
 mod help;
 mod history;
-mod index;
 mod lifecycle;
 mod listing;
 mod repair;
 mod request;
+mod resume;
 mod run;
 mod seed;
+mod send;
 mod session;
 mod settings;
 pub mod sql;
 mod status;
+mod step_by_step;
 mod steps;
 mod undo;
 mod watchdog;

@@ -9,6 +9,7 @@ use super::check;
 use super::error::RunError;
 use super::files::{self, Files, Migration, Version};
 use super::history::{self, Applied};
+use super::resume::Resume;
 use super::session::Session;
 use super::status::{Status, to_json};
 use super::steps::Steps;
@@ -119,7 +120,7 @@ pub(crate) fn apply_in_order(
     let around = Around::of(&status.callbacks)?;
     let mut progress = Progress::default();
     let mut slowest = Duration::ZERO;
-    for (migration, steps) in planned {
+    for (index, (migration, steps)) in planned.iter().enumerate() {
         if progress.done > 0 && session.deadline.is_short_of(slowest) {
             break;
         }
@@ -128,7 +129,9 @@ pub(crate) fn apply_in_order(
         if !migration.built_in {
             around.before_each(session).map_err(of_callback)?;
         }
-        match apply_one(session, migration, steps, begun) {
+        let next = planned.get(index + 1);
+        let goes_on = next.is_some_and(|(_, next)| next.begins_at_once());
+        match apply_one(session, migration, steps, begun, goes_on) {
             Ok(json) if migration.built_in => progress.built_in.push(json),
             Ok(json) => progress.applied.push(json),
             // Built-in migrations take little time, and do not count as progress with the files.
@@ -175,9 +178,9 @@ pub(crate) fn plan<'a>(
         if to.as_ref().is_some_and(|to| migration.version > *to) {
             break;
         }
-        let steps = Steps::of(&migration.up)?;
+        let mut steps = Steps::of(&migration.up)?;
         if let Some(row) = status.begun(migration) {
-            check_resumable(migration, &steps, row, &options.allow)?;
+            steps.resume = Some(Resume::of(migration, &steps, row, &options.allow)?);
         }
         planned.push((migration, steps));
     }
@@ -251,6 +254,7 @@ fn apply_one(
     migration: &Migration,
     steps: &Steps,
     begun: Option<&Applied>,
+    goes_on: bool,
 ) -> Result<Value, RunError> {
     let path = migration.up.path.display();
     match begun {
@@ -264,7 +268,7 @@ fn apply_one(
     let mut json = migration.to_json();
     let outcome = match &steps.batched {
         Some(mark) => batched::apply(session, migration, steps, mark, begun)?,
-        None => apply::apply(session, &migration.up, steps, effect, begun)?,
+        None => apply::apply(session, &migration.up, steps, effect, goes_on)?,
     };
     match outcome {
         Some(took) => {
@@ -282,32 +286,6 @@ fn apply_one(
         }
     }
     Ok(json)
-}
-
-/// Refuses to resume a file whose statements that have run were edited: the next statement is found
-/// by their number.
-fn check_resumable(
-    migration: &Migration,
-    steps: &Steps,
-    row: &Applied,
-    allow: &[String],
-) -> Result<(), Failure> {
-    let allowed = format!("edited:{}", row.version);
-    let same = row.statements <= steps.statements.len()
-        && steps.sha256_until(&migration.up, row.statements) == row.sha256;
-    if same || (allow.contains(&allowed) && row.statements <= steps.statements.len()) {
-        return Ok(());
-    }
-    let path = migration.up.path.display();
-    let edited = match row.progress {
-        None => format!("in its first {} statements", row.statements),
-        Some(_) => "after some of its batches".to_string(),
-    };
-    let message = format!(
-        "failed to resume `{path}`: it was edited {edited}, which have already run; put them back, \
-         or send \"allow\":[\"{allowed}\"]"
-    );
-    Err(Failure::new(Kind::MigrationsDiffer, message))
 }
 
 /// Returns the history's row of a migration.

@@ -98,7 +98,7 @@ pub(crate) fn run_seed(
         answer.replace(reply);
         record
     };
-    apply::apply(session, script, steps, HistoryEffect::Then(&record), None)
+    apply::apply(session, script, steps, HistoryEffect::Then(&record), false)
         .map_err(|error| run::to_failure(error, &script.path))?;
     Ok(answer.into_inner())
 }

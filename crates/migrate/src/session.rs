@@ -12,6 +12,7 @@ use super::watchdog::Watchdog;
 use crate::Migrator;
 use database::{Connection, Purpose, SESSION_MARKER, describe};
 use handler::{Failure, Invocation, Kind};
+use postgres::error::SqlState;
 use postgres::types::Type;
 use postgres::{Client, SimpleQueryMessage};
 use std::ops::{Deref, DerefMut};
@@ -25,8 +26,17 @@ pub(crate) struct Session {
     direct: bool,
     /// Whether the server can detect a lost client while a statement runs.
     detects_lost_client: bool,
+    /// The `lock_timeout` and `statement_timeout` with which the role's sessions begin, in
+    /// milliseconds; 0 is none.
+    own_timeouts: [i64; 2],
     /// Whether a transaction was begun and not ended.
     open: bool,
+    /// Whether the open transaction is that of the next file, and nothing has run in it.
+    fresh: bool,
+    /// Whether a file has changed what sessions begin with, which this session has to follow.
+    pub defaults_changed: bool,
+    /// Whether the last file took little time.
+    pub quick: bool,
     /// The deadline of the invocation.
     pub deadline: Deadline,
     /// The request id of the invocation.
@@ -48,7 +58,21 @@ const TRY_LOCK: &str = "
                  AND set_config('application_name', $4, false) <> ''
                 THEN pg_try_advisory_lock($3) END,
            pg_backend_pid(),
-           current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%'";
+           current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%',
+           (1000 * extract(epoch FROM current_setting('lock_timeout')::interval))::bigint,
+           (1000 * extract(epoch FROM current_setting('statement_timeout')::interval))::bigint";
+
+/// The words of the error that [`PROOF`] raises.
+pub(crate) const LOCK_IS_LOST: &str = "the run no longer holds its lock";
+
+/// Fails if this session does not hold the lock of the run. A statement of a file may have released
+/// it, although those that say so are refused: `EXECUTE 'SELECT pg_advisory_unlock_all()'`. The two
+/// numbers are the halves of [`LOCK_KEY`].
+const PROOF: &str = "
+    SELECT CASE count(*) WHEN 0 THEN 'the run no longer holds its lock' ELSE '1' END::int
+    FROM pg_catalog.pg_locks
+    WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory' AND granted
+      AND classid = 1886151017 AND objid = 1851747425 AND objsubid = 1";
 
 const HOLDER: &str = "
     SELECT format('pid %s, application %L, connected for %s s, in its statement for %s s', a.pid,
@@ -63,14 +87,24 @@ const HOLDER: &str = "
 /// The time that a run waits for the lock of another run, if the invocation has no deadline.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// The time that a statement waits for a table's lock. A statement that waits longer blocks every
-/// session that asks for the lock after it, so the file is rolled back and tried again instead.
-pub(crate) const LOCK_TIMEOUT: &str = "3s";
+/// The time that a statement waits for a table's lock, in milliseconds. A statement that waits longer
+/// blocks every session that asks for the lock after it, so the file is rolled back and tried again
+/// instead.
+const LOCK_TIMEOUT: i64 = 3000;
 
 /// Resets the session: all that `DISCARD ALL` does, except for releasing the advisory lock and
 /// dropping cached plans.
 const RESET_SESSION: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DEALLOCATE ALL; \
     CLOSE ALL; UNLISTEN *; DISCARD TEMP; DISCARD SEQUENCES";
+
+/// Takes over the settings that the database and the role have now, as a new session would; the
+/// settings of both are the last word.
+const FOLLOW_DEFAULTS: &str = "
+    SELECT set_config(split_part(one, '=', 1), substr(one, strpos(one, '=') + 1), false)
+    FROM (SELECT unnest(setconfig) AS one FROM pg_db_role_setting
+          WHERE setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+            AND setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))
+          ORDER BY setrole <> 0, setdatabase <> 0) defaults";
 
 /// Puts back the connection's own role for the rest of the transaction; a file may have changed it.
 /// DEFAULT is the role that `ALTER ROLE … SET role` names, if it names one.
@@ -79,6 +113,9 @@ const RESTORE_ROLE: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL r
 /// Puts back the role and all settings for good: behind a pooler, the settings of a file would
 /// reach the next client.
 const RESTORE_ROLE_AND_SETTINGS: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+
+/// Ends what a file has made in a session behind a pooler, which the next client would find there.
+const LEAVE_NOTHING: &str = "SELECT pg_advisory_unlock_all(); DISCARD TEMP; CLOSE ALL; UNLISTEN *";
 
 /// The first part of a run's `application_name`; the request id follows.
 const NAME_PREFIX: &str = "plain-lambda ";
@@ -110,12 +147,10 @@ impl Session {
         let name = application_name(&invocation.request_id);
         let (started, mut waited_for) = (Instant::now(), None);
         let mut waited = Duration::ZERO;
-        let (direct, pid, detects_lost_client) = loop {
-            let (locked, pid, detects_lost_client) = try_lock(migrator, &mut connection, &name)?;
-            match locked {
-                Some(true) => break (true, pid, detects_lost_client),
-                None => break (false, pid, detects_lost_client),
-                Some(false) => {}
+        let answer = loop {
+            let answer = try_lock(migrator, &mut connection, &name)?;
+            if answer.locked != Some(false) {
+                break answer;
             }
             let is_over = deadline
                 .left()
@@ -134,13 +169,20 @@ impl Session {
             thread::sleep(pause());
             waited = started.elapsed();
         };
-        let watchdog = Watchdog::start(migrator.database.observer(&connection, pid)?, deadline);
+        let watchdog = Watchdog::start(
+            migrator.database.observer(&connection, answer.pid)?,
+            deadline,
+        );
         let run = invocation.request_id.clone();
         Ok(Session {
             connection,
-            direct,
-            detects_lost_client,
+            direct: answer.locked.is_some(),
+            detects_lost_client: answer.detects_lost_client,
+            own_timeouts: answer.own_timeouts,
             open: false,
+            fresh: false,
+            defaults_changed: false,
+            quick: false,
             deadline,
             run,
             waited_for,
@@ -161,14 +203,17 @@ impl Session {
     /// # Errors
     /// `RunError::OutOfTime` when the lock is not free before the deadline; Postgres's own.
     pub(crate) fn begin(&mut self, version: Option<&str>) -> Result<bool, RunError> {
-        let settings = self.settings("SET LOCAL");
+        if std::mem::take(&mut self.fresh) {
+            return Ok(true);
+        }
         self.open = true;
         if self.direct {
             // The session holds the lock, so no other run has applied anything since.
-            let begin = format!("{RESET_SESSION}; BEGIN; {settings}");
+            let begin = self.begin_statements();
             self.connection.batch_execute(&begin)?;
             return Ok(true);
         }
+        let settings = self.settings("SET LOCAL");
         // Behind a pooler only the transaction belongs to this run, so the transaction takes the
         // lock.
         let is_pending = match version.map(history::literal) {
@@ -201,14 +246,55 @@ impl Session {
         }
     }
 
+    /// Returns the statements that reset the session and begin a file's transaction.
+    fn begin_statements(&self) -> String {
+        let (reset, settings) = (self.reset_statements(), self.settings("SET LOCAL"));
+        format!("{reset}; BEGIN; {settings}")
+    }
+
+    fn reset_statements(&self) -> String {
+        match self.defaults_changed {
+            false => RESET_SESSION.to_string(),
+            // A transaction of its own, as a BEGIN in the same message would take in the query, and a
+            // file could not set its isolation level after it.
+            true => format!("BEGIN; {RESET_SESSION}; {FOLLOW_DEFAULTS}; COMMIT"),
+        }
+    }
+
     /// Resets the session, for a file that runs step by step.
     ///
     /// # Errors
     /// Postgres's own.
     pub(crate) fn reset(&mut self) -> Result<(), postgres::Error> {
-        let settings = self.settings("SET");
+        let (reset, settings) = (self.reset_statements(), self.settings("SET"));
         self.connection
-            .batch_execute(&format!("{RESET_SESSION}; {settings}"))
+            .batch_execute(&format!("{reset}; {settings}"))
+    }
+
+    /// Says that what is sent next begins a transaction itself.
+    pub(crate) fn expect_begin(&mut self) {
+        self.open = true;
+    }
+
+    /// Says that what was sent has committed the transaction itself.
+    pub(crate) fn has_committed(&mut self) {
+        self.open = false;
+    }
+
+    /// Reads in a transaction of the connection's own role, which is rolled back: a file may have
+    /// set another role.
+    ///
+    /// # Errors
+    /// Postgres's own.
+    pub(crate) fn as_own_role<T>(
+        &mut self,
+        read: impl FnOnce(&mut Session) -> T,
+    ) -> Result<T, postgres::Error> {
+        self.begin_step()?;
+        self.restore_role()?;
+        let outcome = read(self);
+        self.roll_back();
+        Ok(outcome)
     }
 
     /// Begins a transaction for one step of a file. Does not reset the session: the file's settings
@@ -218,7 +304,7 @@ impl Session {
     /// Postgres's own.
     pub(crate) fn begin_step(&mut self) -> Result<(), postgres::Error> {
         self.open = true;
-        self.connection.batch_execute("BEGIN")
+        self.connection.batch_execute("BEGIN READ WRITE")
     }
 
     /// Puts back the connection's own role, which may write the history, for the rest of the
@@ -238,18 +324,47 @@ impl Session {
         }
     }
 
-    /// Puts back the connection's own role, runs the statement that writes the history, and
-    /// commits. One message holds all three: the file's statements have succeeded by now, and an
-    /// error in the message rolls back the whole transaction.
+    /// Puts back the connection's own role, proves the lock, runs the statement that writes the
+    /// history, and commits. One message holds all of it: the file's statements have succeeded by
+    /// now, and an error in the message rolls back the whole transaction.
     ///
     /// # Errors
     /// Postgres's own.
     pub(crate) fn commit_with(&mut self, statement: &str) -> Result<(), postgres::Error> {
-        let restore = self.restore_statements();
+        let record = self.record_statements(statement);
+        let after = match self.direct {
+            true => "",
+            false => LEAVE_NOTHING,
+        };
         self.connection
-            .batch_execute(&format!("{restore}; {statement}; COMMIT"))?;
+            .batch_execute(&format!("{record}; COMMIT; {after}"))?;
         self.open = false;
         Ok(())
+    }
+
+    /// Does what [`Session::commit_with`] does, and begins the transaction of the next file in the
+    /// same message, unless that is behind a pooler.
+    ///
+    /// # Errors
+    /// Postgres's own, of the transaction or of what follows it.
+    pub(crate) fn commit_and_begin(&mut self, statement: &str) -> Result<(), postgres::Error> {
+        if !self.direct {
+            return self.commit_with(statement);
+        }
+        let (record, begin) = (self.record_statements(statement), self.begin_statements());
+        self.connection
+            .batch_execute(&format!("{record}; COMMIT; {begin}"))?;
+        self.fresh = true;
+        Ok(())
+    }
+
+    /// Returns the statements that write the history in an open transaction, up to its COMMIT.
+    pub(crate) fn record_statements(&self, statement: &str) -> String {
+        let proof = match self.direct {
+            true => PROOF,
+            false => "",
+        };
+        format!("{}; {proof}; {statement}", self.restore_statements())
     }
 
     /// Commits the transaction.
@@ -265,9 +380,58 @@ impl Session {
     /// Rolls back the open transaction, if there is one. Ignores an error: the server rolls back the
     /// transaction of a lost connection itself.
     pub(crate) fn roll_back(&mut self) {
-        if self.open && self.connection.batch_execute("ROLLBACK").is_ok() {
-            self.open = false;
+        let message = match self.direct {
+            true => "ROLLBACK".to_string(),
+            false => format!("ROLLBACK; {LEAVE_NOTHING}"),
+        };
+        self.fresh = false;
+        self.open = self.open && !self.insists(&message);
+    }
+
+    /// Runs statements, again if a cancellation hits them: one that was meant for the statement
+    /// before may arrive late. Returns whether they ran.
+    fn insists(&mut self, statements: &str) -> bool {
+        (0..3).any(|_| {
+            let outcome = self.connection.batch_execute(statements);
+            if let Err(error) = &outcome {
+                log::debug!("failed to run {statements}: {}", describe(error));
+            }
+            outcome.is_ok()
+        })
+    }
+
+    /// Lets the statements that follow wait for locks without a limit: one that works concurrently
+    /// waits for older transactions, and a timeout would leave it half done. Keeps a `lock_timeout`
+    /// that is the file's own, or the role's. Returns whether it was changed.
+    ///
+    /// # Errors
+    /// Postgres's own.
+    pub(crate) fn wait_for_locks(&mut self) -> Result<bool, postgres::Error> {
+        let own = self.lock_timeout();
+        if own != LOCK_TIMEOUT {
+            return Ok(false);
         }
+        let change = format!(
+            "SELECT set_config('lock_timeout', '0', false)
+             WHERE current_setting('lock_timeout')::interval = '{own} ms'"
+        );
+        let answers = self.connection.simple_query(&change)?;
+        let is_row = |answer: &SimpleQueryMessage| matches!(answer, SimpleQueryMessage::Row(_));
+        Ok(answers.iter().any(is_row))
+    }
+
+    /// Puts back the `lock_timeout` that [`Session::wait_for_locks`] has changed.
+    ///
+    /// # Errors
+    /// Postgres's own.
+    pub(crate) fn limit_locks(&mut self) -> Result<(), postgres::Error> {
+        let own = self.lock_timeout();
+        self.connection
+            .batch_execute(&format!("SET lock_timeout = {own}"))
+    }
+
+    fn lock_timeout(&self) -> i64 {
+        lower(self.own_timeouts[0], LOCK_TIMEOUT)
     }
 
     /// Says that the database is dropped, and the lock with it: there is nothing to release.
@@ -293,10 +457,10 @@ impl Session {
     /// Returns the statements that set the session's name and timeouts; `set` is `SET` or
     /// `SET LOCAL`.
     fn settings(&self, set: &str) -> String {
-        let left = self
-            .deadline
-            .left()
-            .map_or(0, |left| left.as_millis().max(1));
+        let left = self.deadline.left().map_or(0, |left| {
+            i64::try_from(left.as_millis()).unwrap_or(i64::MAX).max(1)
+        });
+        let (lock, statement) = (self.lock_timeout(), lower(self.own_timeouts[1], left));
         let name = application_name(&self.run);
         // Postgres has this setting since version 14, and only on systems that can report a closed
         // socket.
@@ -305,8 +469,8 @@ impl Session {
             false => String::new(),
         };
         format!(
-            "{set} application_name = '{name}'; {set} lock_timeout = '{LOCK_TIMEOUT}'; \
-             {set} statement_timeout = {left}{interval}"
+            "{set} application_name = '{name}'; {set} lock_timeout = {lock}; \
+             {set} statement_timeout = {statement}{interval}"
         )
     }
 
@@ -324,7 +488,7 @@ impl Session {
             let answers = self
                 .connection
                 .simple_query(&lock)
-                .map_err(history::unavailable)?;
+                .map_err(no_transaction)?;
             let locked = answers.iter().any(
                 |answer| matches!(answer, SimpleQueryMessage::Row(row) if row.get(0) == Some("1")),
             );
@@ -340,14 +504,42 @@ impl Session {
     }
 }
 
-/// Tries to take the lock: `Some` says whether it was free, `None` that the connection is not this
-/// process's own session, so that no lock was tried. Also returns the process id of the session,
-/// and whether its server can detect a lost client.
+/// Returns the lower of two timeouts, of which 0 is none.
+fn lower(one: i64, other: i64) -> i64 {
+    match (one, other) {
+        (0, timeout) | (timeout, 0) => timeout,
+        (one, other) => one.min(other),
+    }
+}
+
+/// Returns the failure to begin a transaction behind a pooler.
+fn no_transaction(error: postgres::Error) -> Failure {
+    if error.code() != Some(&SqlState::PROTOCOL_VIOLATION) {
+        return history::unavailable(error);
+    }
+    let message = "failed to begin a transaction, which a pooler in statement mode refuses; give the \
+                   migrations function a DATABASE_URL of the server itself";
+    Failure::new(Kind::PoolerInTheWay, message).with_source(describe(&error))
+}
+
+/// What a session answers that was asked to take the lock.
+struct Answer {
+    /// Whether the lock was free; `None` if the connection is not this process's own session, so
+    /// that no lock was tried.
+    locked: Option<bool>,
+    /// The process id of the session.
+    pid: i32,
+    /// Whether the server can detect a lost client.
+    detects_lost_client: bool,
+    /// The session's `lock_timeout` and `statement_timeout`, in milliseconds.
+    own_timeouts: [i64; 2],
+}
+
 fn try_lock(
     migrator: &Migrator,
     connection: &mut Connection,
     name: &str,
-) -> Result<(Option<bool>, i32, bool), Failure> {
+) -> Result<Answer, Failure> {
     let marker = migrator.database.session_marker();
     let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 4] = [
         (&SESSION_MARKER, Type::TEXT),
@@ -365,7 +557,12 @@ fn try_lock(
             };
             Failure::new(kind, "failed to ask for the migration lock").with_source(cause)
         })?;
-    Ok((row.get(0), row.get(1), row.get(2)))
+    Ok(Answer {
+        locked: row.get(0),
+        pid: row.get(1),
+        detects_lost_client: row.get(2),
+        own_timeouts: [row.get(3), row.get(4)],
+    })
 }
 
 /// Returns the `application_name` of a run, from which a run that waits reads the request id.
@@ -409,12 +606,8 @@ impl Drop for Session {
         self.roll_back();
         // Releases the lock, and resets what a file has set in the session. If this fails, the
         // connection is broken, and the server ends the session and releases the lock.
-        let discarded = match self.direct {
-            true => self.connection.batch_execute("DISCARD ALL"),
-            false => Ok(()),
-        };
-        if let Err(error) = discarded {
-            log::warn!("failed to release the migration lock: {}", describe(&error));
+        if self.direct && !self.insists("DISCARD ALL") {
+            log::warn!("failed to release the migration lock: the connection is lost");
         }
     }
 }

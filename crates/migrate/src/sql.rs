@@ -9,14 +9,18 @@ mod bounds;
 mod comments;
 mod place;
 mod psql;
+mod routine;
+mod session_effect;
 mod statement_kind;
 mod tokens;
 
 pub(crate) use bounds::{WrongBounds, changes_table, check_bounds, folded};
 pub(crate) use comments::comments;
 pub use place::Place;
+pub use routine::Routine;
+pub use session_effect::SessionEffect;
 pub(crate) use statement_kind::identifier;
-pub use statement_kind::{ConcurrentIndex, Control};
+pub use statement_kind::{Concurrent, Control, Modes};
 pub(crate) use tokens::{Kind as TokenKind, Token, Tokens};
 
 use statement_kind::StatementKind;
@@ -30,6 +34,13 @@ pub struct Statement {
     pub span: Range<usize>,
     /// The bytes of the data after a `COPY … FROM STDIN`, without the line `\.`.
     pub data: Option<Range<usize>>,
+    /// Whether the statement is a `COPY … TO STDOUT`, which answers with rows.
+    pub copies_out: bool,
+    /// Whether the statement ends with its own semicolon. Without one it is the last, and a quote
+    /// that it does not close would take in what is sent after it.
+    pub closed: bool,
+    /// Whether a backslash escapes in the statement's plain strings.
+    escapes: bool,
     kind: StatementKind,
 }
 
@@ -87,10 +98,30 @@ impl Statement {
         self.kind.refuses_transaction
     }
 
-    /// Returns the index that a `CREATE INDEX CONCURRENTLY` creates. The index is left invalid if
-    /// the statement fails.
-    pub fn concurrent_index(&self) -> Option<ConcurrentIndex> {
-        self.kind.concurrent_index.clone()
+    /// Returns what the statement works on concurrently, if it does.
+    pub fn concurrent(&self) -> Option<&Concurrent> {
+        self.kind.concurrent.as_ref()
+    }
+
+    /// Returns the modes of a `BEGIN` or a `SET TRANSACTION`.
+    pub fn modes(&self) -> Option<Modes> {
+        self.kind.modes
+    }
+
+    /// Returns what the statement leaves in the session. `text` is the file's.
+    pub fn session_effect(&self, text: &str) -> SessionEffect {
+        SessionEffect::of(&text[self.span.clone()], self.escapes)
+    }
+
+    /// Returns whether the statement has this name among its words, or in a string of it. `text` is
+    /// the file's.
+    pub fn mentions(&self, text: &str, name: &str) -> bool {
+        session_effect::mentions(&text[self.span.clone()], self.escapes, name)
+    }
+
+    /// Returns the routine that the statement creates, or the body of a `DO`. `text` is the file's.
+    pub fn routine(&self, text: &str) -> Option<Routine> {
+        Routine::of(&text[self.span.clone()], self.escapes)
     }
 }
 
@@ -106,11 +137,14 @@ impl<'text> Splitter<'text> {
         };
         let mut nesting = Nesting::default();
         nesting.add(&first);
-        let mut end = first.end();
+        let (mut end, mut closed) = (first.end(), false);
         for token in &mut self.tokens {
             end = token.end();
             match token.kind {
-                Kind::Symbol(b';') if nesting.is_closed() => break,
+                Kind::Symbol(b';') if nesting.is_closed() => {
+                    closed = true;
+                    break;
+                }
                 Kind::Symbol(b'\\') => {
                     let at = token.start;
                     let reason = psql::refuse_inside(line(self.text, at));
@@ -120,13 +154,21 @@ impl<'text> Splitter<'text> {
             }
         }
         let span = first.start..end;
-        let kind = StatementKind::of(&self.text[span.clone()], self.tokens.escapes);
+        let escapes = self.tokens.escapes;
+        let kind = StatementKind::of(&self.text[span.clone()], escapes);
         self.tokens.escapes = kind.escapes.unwrap_or(self.tokens.escapes);
         let data = match nesting.reads_standard_input {
             true => Some(self.data()?),
             false => None,
         };
-        Ok(Some(Statement { span, data, kind }))
+        Ok(Some(Statement {
+            span,
+            data,
+            copies_out: nesting.writes_standard_output,
+            closed,
+            escapes,
+            kind,
+        }))
     }
 
     /// Returns the first token of the next statement. Skips empty statements and the psql commands
@@ -192,6 +234,7 @@ struct Nesting {
     /// The number of open `BEGIN ATOMIC` and `CASE`.
     bodies: usize,
     reads_standard_input: bool,
+    writes_standard_output: bool,
 }
 
 /// The first words of a statement.
@@ -215,6 +258,7 @@ enum Previous {
     Naming,
     Begin,
     From,
+    To,
     #[default]
     Other,
 }
@@ -238,6 +282,7 @@ impl Nesting {
             Kind::Word if token.is("as") => Previous::Naming,
             Kind::Word if token.is("begin") => Previous::Begin,
             Kind::Word if token.is("from") => Previous::From,
+            Kind::Word if token.is("to") => Previous::To,
             _ => Previous::Other,
         };
     }
@@ -247,6 +292,9 @@ impl Nesting {
             // The server accepts STDOUT for STDIN, and the reverse.
             Beginning::Copy if self.previous == Previous::From => {
                 self.reads_standard_input |= word.is("stdin") || word.is("stdout");
+            }
+            Beginning::Copy if self.previous == Previous::To => {
+                self.writes_standard_output |= word.is("stdin") || word.is("stdout");
             }
             // psql counts every `begin` and `end`. Here those that are names are not counted, as
             // they would join the statements that follow.

@@ -230,7 +230,7 @@ fn roll_back(
             format!("{}; {progress}", history::remove(&down.row.version))
         };
         let effect = HistoryEffect::Then(&record);
-        match apply::apply(session, down.script, &down.steps, effect, None) {
+        match apply::apply(session, down.script, &down.steps, effect, false) {
             Ok(took) => {
                 let ms = took.unwrap_or_default().as_millis();
                 log::info!("rolled back with {path} in {ms} ms");

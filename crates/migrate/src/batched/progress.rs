@@ -136,6 +136,7 @@ mod tests {
             statements: 0,
             begun: false,
             run: String::new(),
+            remembered: String::new(),
             progress: Some(progress().to_row()),
             at: None,
         };

@@ -14,8 +14,10 @@ pub(super) struct StatementKind {
     pub control: Option<Control>,
     /// Whether the server refuses the statement in a transaction, as far as its words show.
     pub refuses_transaction: bool,
-    /// The index of a `CREATE INDEX CONCURRENTLY`.
-    pub concurrent_index: Option<ConcurrentIndex>,
+    /// What a statement that works concurrently works on.
+    pub concurrent: Option<Concurrent>,
+    /// The modes of a `BEGIN` or a `SET TRANSACTION`.
+    pub modes: Option<Modes>,
     /// Whether a backslash escapes in the plain strings of later statements; `None` if the statement
     /// does not change that.
     pub escapes: Option<bool>,
@@ -42,15 +44,42 @@ pub enum Control {
     RollbackPrepared,
 }
 
-/// The index of a `CREATE INDEX CONCURRENTLY`. Names are as the catalog has them.
+/// The modes that a `BEGIN` or a `SET TRANSACTION` gives its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modes {
+    /// None: a plain `BEGIN`.
+    Default,
+    /// `READ ONLY`, with or without others.
+    ReadOnly,
+    /// Others, such as an isolation level.
+    Other,
+}
+
+/// A statement that works concurrently, and may be left half done. Relations are written as in a
+/// statement, with quotes, and with their schema where the statement names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConcurrentIndex {
-    /// The index's name; `None` if the server chooses it.
-    pub name: Option<String>,
-    /// The schema of the table and its index; `None` if the search path decides.
-    pub schema: Option<String>,
-    /// The table's name.
-    pub table: String,
+pub enum Concurrent {
+    /// `CREATE INDEX CONCURRENTLY`, which may leave the index invalid.
+    CreateIndex {
+        /// The table.
+        table: String,
+        /// The index's name as the catalog has it; `None` if the server chooses it.
+        name: Option<String>,
+    },
+    /// `REINDEX … CONCURRENTLY`, which may leave an invalid copy of an index.
+    Reindex,
+    /// `DROP INDEX CONCURRENTLY`, which may leave the index invalid.
+    DropIndex {
+        /// The index.
+        index: String,
+    },
+    /// `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`, which may leave the detaching pending.
+    Detach {
+        /// The partitioned table.
+        table: String,
+        /// The partition.
+        partition: String,
+    },
 }
 
 impl StatementKind {
@@ -63,58 +92,65 @@ impl StatementKind {
         match keyword.as_str() {
             "abort" | "begin" | "commit" | "end" | "prepare" | "rollback" | "start" => {
                 kind.control = words.control(&keyword);
+                if kind.control == Some(Control::Begin) {
+                    kind.modes = words.transaction_modes("");
+                }
                 kind.refuses_transaction = matches!(
                     kind.control,
                     Some(Control::CommitPrepared | Control::RollbackPrepared)
                 );
             }
+            "alter" if words.eat("table") => kind.concurrent = words.concurrent_detach(),
             "alter" => kind.refuses_transaction = words.alter_refuses(),
             "cluster" => kind.refuses_transaction = words.cluster_refuses(),
             "create" if words.eat("subscription") => {
                 kind.refuses_transaction = words.create_subscription_refuses();
             }
             "create" => {
-                kind.concurrent_index = words.concurrent_index();
-                kind.refuses_transaction = kind.concurrent_index.is_some()
-                    || words.eat("database")
-                    || words.eat("tablespace");
+                kind.concurrent = words.concurrent_index();
+                kind.refuses_transaction = words.eat("database") || words.eat("tablespace");
             }
             "discard" if words.eat("all") => {
                 kind.refuses_transaction = true;
                 kind.escapes = Some(false);
             }
             "do" => kind.refuses_transaction = words.do_refuses(),
+            "drop" if words.eat("index") => kind.concurrent = words.concurrent_drop(),
             "drop" => kind.refuses_transaction = words.drop_refuses(),
-            "reindex" => kind.refuses_transaction = words.reindex_refuses(),
-            "reset" | "set" => kind.escapes = words.escapes(),
+            "reindex" => words.reindex(&mut kind),
+            "reset" | "set" => {
+                kind.modes = words.transaction_modes("transaction");
+                kind.escapes = words.escapes();
+            }
             "vacuum" => kind.refuses_transaction = true,
             _ => {}
         }
+        kind.refuses_transaction |= kind.concurrent.is_some();
         kind.keyword = keyword;
         kind
     }
 }
 
 /// The tokens of a statement that are still to be read.
-struct Words<'text> {
+pub(super) struct Words<'text> {
     tokens: Tokens<'text>,
     next: Option<Token<'text>>,
 }
 
 impl<'text> Words<'text> {
-    fn new(text: &'text str, escapes: bool) -> Words<'text> {
+    pub(super) fn new(text: &'text str, escapes: bool) -> Words<'text> {
         let mut tokens = Tokens::new(text, 0, escapes);
         let next = tokens.next();
         Words { tokens, next }
     }
 
     /// Takes the next token.
-    fn take(&mut self) -> Option<Token<'text>> {
+    pub(super) fn take(&mut self) -> Option<Token<'text>> {
         std::mem::replace(&mut self.next, self.tokens.next())
     }
 
     /// Takes the next token if it is this word; returns whether it is.
-    fn eat(&mut self, word: &str) -> bool {
+    pub(super) fn eat(&mut self, word: &str) -> bool {
         let is_next = self.next.is_some_and(|token| token.is(word));
         if is_next {
             self.take();
@@ -123,7 +159,7 @@ impl<'text> Words<'text> {
     }
 
     /// Takes the next token if it is this symbol; returns whether it is.
-    fn eat_symbol(&mut self, symbol: u8) -> bool {
+    pub(super) fn eat_symbol(&mut self, symbol: u8) -> bool {
         let is_next = self
             .next
             .is_some_and(|token| token.kind == Kind::Symbol(symbol));
@@ -134,7 +170,7 @@ impl<'text> Words<'text> {
     }
 
     /// Takes the next token if it is a word, and returns it in lower case; else an empty string.
-    fn keyword(&mut self) -> String {
+    pub(super) fn keyword(&mut self) -> String {
         match self.next {
             Some(token) if token.kind == Kind::Word => {
                 self.take();
@@ -145,7 +181,7 @@ impl<'text> Words<'text> {
     }
 
     /// Takes a name, and returns the parts of it that dots separate.
-    fn names(&mut self) -> Vec<String> {
+    pub(super) fn names(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         while let Some(token) = self.next {
             match token.kind {
@@ -158,6 +194,12 @@ impl<'text> Words<'text> {
             }
         }
         names
+    }
+
+    /// Returns whether only the statement's semicolon follows, or nothing.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.next
+            .is_none_or(|token| token.kind == Kind::Symbol(b';'))
     }
 
     /// Takes a list of options in parentheses, such as `(a, b = off, c 1)`, and returns whether each
@@ -221,21 +263,52 @@ impl<'text> Words<'text> {
                 self.names();
                 self.eat("set") && self.eat("tablespace")
             }
-            "table" => {
-                let _ = self.eat("if") && self.eat("exists");
-                self.eat("only");
-                self.names();
-                self.eat_symbol(b'*');
-                let detaches = self.eat("detach") && self.eat("partition");
-                self.names();
-                detaches && self.eat("concurrently")
-            }
             "subscription" => {
                 self.names();
                 self.alter_subscription_refuses()
             }
             _ => false,
         }
+    }
+
+    /// Reads the rest of `ALTER TABLE … DETACH PARTITION … CONCURRENTLY`.
+    fn concurrent_detach(&mut self) -> Option<Concurrent> {
+        let _ = self.eat("if") && self.eat("exists");
+        self.eat("only");
+        let table = written(&self.names());
+        self.eat_symbol(b'*');
+        let detaches = self.eat("detach") && self.eat("partition");
+        let partition = written(&self.names());
+        (detaches && self.eat("concurrently")).then_some(Concurrent::Detach { table, partition })
+    }
+
+    /// Reads the rest of `DROP INDEX CONCURRENTLY [IF EXISTS] index`.
+    fn concurrent_drop(&mut self) -> Option<Concurrent> {
+        if !self.eat("concurrently") {
+            return None;
+        }
+        let _ = self.eat("if") && self.eat("exists");
+        let index = written(&self.names());
+        Some(Concurrent::DropIndex { index })
+    }
+
+    /// Reads the modes of a `BEGIN`, or of a `SET` whose next word is `word`.
+    fn transaction_modes(&mut self, word: &str) -> Option<Modes> {
+        if !word.is_empty() && !self.eat(word) {
+            return None;
+        }
+        let _ = self.eat("work") || self.eat("transaction");
+        let mut modes = Modes::Default;
+        while let Some(token) = self.take() {
+            match token.kind {
+                Kind::Symbol(b';') => break,
+                _ if token.is("read") && self.eat("only") => modes = Modes::ReadOnly,
+                _ if token.is("read") && self.eat("write") => modes = Modes::Other,
+                _ if modes == Modes::Default => modes = Modes::Other,
+                _ => {}
+            }
+        }
+        Some(modes)
     }
 
     /// Returns whether the rest of an `ALTER SUBSCRIPTION` refuses a transaction: a refresh, and the
@@ -268,13 +341,11 @@ impl<'text> Words<'text> {
     fn cluster_refuses(&mut self) -> bool {
         self.options();
         self.eat("verbose");
-        self.next
-            .is_none_or(|token| token.kind == Kind::Symbol(b';'))
+        self.is_at_end()
     }
 
     fn drop_refuses(&mut self) -> bool {
         match self.keyword().as_str() {
-            "index" => self.eat("concurrently"),
             // A subscription without a slot could be dropped in a transaction, but only the server
             // knows that it has none.
             "database" | "subscription" | "tablespace" => true,
@@ -282,16 +353,17 @@ impl<'text> Words<'text> {
         }
     }
 
-    fn reindex_refuses(&mut self) -> bool {
+    fn reindex(&mut self, kind: &mut StatementKind) {
         let concurrently = self.options().contains(&("concurrently".into(), true));
-        match self.keyword().as_str() {
-            "database" | "schema" | "system" => true,
-            _ => concurrently || self.eat("concurrently"),
+        let object = self.keyword();
+        kind.refuses_transaction = matches!(object.as_str(), "database" | "schema" | "system");
+        if concurrently || self.eat("concurrently") {
+            kind.concurrent = Some(Concurrent::Reindex);
         }
     }
 
     /// Reads the rest of `CREATE [UNIQUE] INDEX CONCURRENTLY [[IF NOT EXISTS] name] ON [ONLY] table`.
-    fn concurrent_index(&mut self) -> Option<ConcurrentIndex> {
+    fn concurrent_index(&mut self) -> Option<Concurrent> {
         self.eat("unique");
         if !(self.eat("index") && self.eat("concurrently")) {
             return None;
@@ -306,14 +378,8 @@ impl<'text> Words<'text> {
             }
         };
         self.eat("only");
-        let mut names = self.names();
-        let table = names.pop().unwrap_or_default();
-        let schema = names.pop();
-        Some(ConcurrentIndex {
-            name,
-            schema,
-            table,
-        })
+        let table = written(&self.names());
+        Some(Concurrent::CreateIndex { table, name })
     }
 
     /// Returns whether the body of a `DO` commits or rolls back, which Postgres allows only outside
@@ -362,6 +428,14 @@ pub(crate) fn identifier(token: &Token) -> String {
         None => token.text.to_ascii_lowercase(),
     };
     name[..name.floor_char_boundary(NAMEDATALEN - 1)].to_string()
+}
+
+/// Returns a name of several parts as a statement has it, with quotes. The database before the schema
+/// is left out, as it can only be this one.
+fn written(names: &[String]) -> String {
+    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
+    let parts: Vec<String> = names.iter().rev().take(2).rev().map(quoted).collect();
+    parts.join(".")
 }
 
 /// Returns the text between the quotes of a string.
@@ -514,44 +588,71 @@ mod tests {
     }
 
     #[test]
-    fn a_concurrent_index_is_named_as_in_the_catalog() {
-        let check = |statement: &str, name: Option<&str>, schema: Option<&str>, table: &str| {
-            let expected = ConcurrentIndex {
-                name: name.map(str::to_string),
-                schema: schema.map(str::to_string),
-                table: table.to_string(),
-            };
-            assert_eq!(
-                of(statement).concurrent_index,
-                Some(expected),
-                "{statement}"
-            );
+    fn what_a_concurrent_statement_works_on_is_named_as_in_the_catalog() {
+        let index = |name: Option<&str>, table: &str| Concurrent::CreateIndex {
+            table: table.to_string(),
+            name: name.map(str::to_string),
+        };
+        let check = |statement: &str, expected: Concurrent| {
+            assert_eq!(of(statement).concurrent, Some(expected), "{statement}");
         };
         check(
             "create index concurrently Users_Name on Users (name)",
-            Some("users_name"),
-            None,
-            "users",
+            index(Some("users_name"), "\"users\""),
         );
         check(
             "create unique index concurrently if not exists \"I \"\"x\" on only S.\"T\" (a)",
-            Some("I \"x"),
-            Some("s"),
-            "T",
+            index(Some("I \"x"), "\"s\".\"T\""),
         );
         check(
             "create index concurrently on d.s.t (a)",
-            None,
-            Some("s"),
-            "t",
+            index(None, "\"s\".\"t\""),
         );
         let long = "é".repeat(40);
         check(
             &format!("create index concurrently {long} on t (a)"),
-            Some(&long[..62]),
-            None,
-            "t",
+            index(Some(&long[..62]), "\"t\""),
         );
-        assert_eq!(of("create index i on t (a)").concurrent_index, None);
+        check(
+            "drop index concurrently if exists S.i;",
+            Concurrent::DropIndex {
+                index: "\"s\".\"i\"".to_string(),
+            },
+        );
+        check(
+            "alter table if exists only t detach partition s.p concurrently",
+            Concurrent::Detach {
+                table: "\"t\"".to_string(),
+                partition: "\"s\".\"p\"".to_string(),
+            },
+        );
+        check(
+            "reindex (verbose, concurrently) index i",
+            Concurrent::Reindex,
+        );
+        check("reindex schema concurrently s", Concurrent::Reindex);
+        assert_eq!(of("create index i on t (a)").concurrent, None);
+        assert_eq!(of("reindex schema s").concurrent, None);
+    }
+
+    #[test]
+    fn the_modes_of_a_transaction_are_known() {
+        for (statement, expected) in [
+            ("begin", Some(Modes::Default)),
+            ("begin work;", Some(Modes::Default)),
+            ("start transaction", Some(Modes::Default)),
+            ("begin read only", Some(Modes::ReadOnly)),
+            (
+                "begin isolation level serializable, read only, deferrable;",
+                Some(Modes::ReadOnly),
+            ),
+            ("begin isolation level read committed", Some(Modes::Other)),
+            ("begin read only, read write", Some(Modes::Other)),
+            ("set transaction read only", Some(Modes::ReadOnly)),
+            ("set search_path = a", None),
+            ("commit", None),
+        ] {
+            assert_eq!(of(statement).modes, expected, "{statement}");
+        }
     }
 }

@@ -1,0 +1,293 @@
+//! Reads from a statement what it leaves in the session: a setting, which can be made again, or
+//! something that only this session has.
+//!
+//! Follows the grammar of PostgreSQL 18 (`gram.y`). Must not know what follows from the effect.
+
+use super::statement_kind::{Words, identifier};
+use super::tokens::{Kind, Token, Tokens};
+
+/// What a statement leaves in the session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SessionEffect {
+    /// Nothing that the statement's own text shows.
+    Nothing,
+    /// A setting, a role or a loaded library: the same statement makes it again.
+    Setting,
+    /// Something that ends with the session, such as a temporary table.
+    Object {
+        /// What it is, for messages.
+        kind: &'static str,
+        /// Its name as the catalog has it; empty if it has none.
+        name: String,
+    },
+    /// The end of everything in the session, the advisory locks among it.
+    ReleasesLocks,
+}
+
+/// The functions that take an advisory lock for the rest of the session.
+const SESSION_LOCKS: [&str; 4] = [
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+];
+
+impl SessionEffect {
+    /// Reads one statement.
+    pub(super) fn of(statement: &str, escapes: bool) -> SessionEffect {
+        let mut words = Words::new(statement, escapes);
+        while words.eat_symbol(b'(') {}
+        let keyword = words.keyword();
+        let effect = match keyword.as_str() {
+            "set" => {
+                let ends_with_transaction =
+                    words.eat("local") || words.eat("constraints") || words.eat("transaction");
+                match ends_with_transaction {
+                    true => SessionEffect::Nothing,
+                    false => SessionEffect::Setting,
+                }
+            }
+            "reset" | "load" => SessionEffect::Setting,
+            "discard" if words.eat("all") => SessionEffect::ReleasesLocks,
+            "select" if words.is_set_config() => SessionEffect::Setting,
+            "create" => words.temporary_object(),
+            "prepare" => object("prepared statement", words.names().pop()),
+            "declare" => words.held_cursor(),
+            _ => SessionEffect::Nothing,
+        };
+        match effect {
+            SessionEffect::Nothing => of_words(statement, escapes),
+            known => known,
+        }
+    }
+}
+
+/// Returns whether a statement has this name among its words, or in one of its strings, which may be
+/// a function's body.
+pub(super) fn mentions(statement: &str, escapes: bool, name: &str) -> bool {
+    Tokens::new(statement, 0, escapes).any(|token| match token.kind {
+        Kind::Word | Kind::Name => identifier(&token) == name,
+        Kind::Text => token.text.to_lowercase().contains(&name.to_lowercase()),
+        Kind::Number | Kind::Symbol(_) => false,
+    })
+}
+
+/// Reads the effects that any word of a statement may have: `SELECT … INTO TEMP t`, and calls of the
+/// functions for advisory locks.
+fn of_words(statement: &str, escapes: bool) -> SessionEffect {
+    let mut tokens = Tokens::new(statement, 0, escapes);
+    let mut is_after_into = false;
+    let mut effect = SessionEffect::Nothing;
+    while let Some(token) = tokens.next() {
+        if token.is("pg_advisory_unlock_all") {
+            return SessionEffect::ReleasesLocks;
+        }
+        if SESSION_LOCKS.iter().any(|function| token.is(function)) {
+            effect = object("advisory lock of the session", Some(String::new()));
+        }
+        if token.kind == Kind::Text && statement_runs_its_text(statement) {
+            let body = token.text.to_lowercase();
+            if body.contains("pg_advisory_unlock_all") || body.contains("discard all") {
+                return SessionEffect::ReleasesLocks;
+            }
+        }
+        if is_after_into && (token.is("temp") || token.is("temporary")) {
+            let mut name = tokens.next().filter(|next| !next.is("table"));
+            name = name.or_else(|| tokens.next());
+            effect = object("temporary table", name.map(|name| identifier(&name)));
+        }
+        is_after_into = token.is("into");
+    }
+    effect
+}
+
+/// Returns whether a string of the statement is code that the statement runs.
+fn statement_runs_its_text(statement: &str) -> bool {
+    Tokens::new(statement, 0, false)
+        .next()
+        .is_some_and(|first| first.is("do"))
+}
+
+fn object(kind: &'static str, name: Option<String>) -> SessionEffect {
+    match name {
+        Some(name) => SessionEffect::Object { kind, name },
+        None => SessionEffect::Nothing,
+    }
+}
+
+impl Words<'_> {
+    /// Returns whether the rest of a `SELECT` calls nothing but `set_config`.
+    fn is_set_config(&mut self) -> bool {
+        loop {
+            let names = self.names();
+            if names.last().is_none_or(|name| name != "set_config") || !self.eat_symbol(b'(') {
+                return false;
+            }
+            let mut depth = 1;
+            while depth > 0 {
+                match self.take().map(|token| token.kind) {
+                    None => return false,
+                    Some(Kind::Symbol(b'(')) => depth += 1,
+                    Some(Kind::Symbol(b')')) => depth -= 1,
+                    Some(_) => {}
+                }
+            }
+            if self.eat("as") {
+                self.names();
+            }
+            if !self.eat_symbol(b',') {
+                return self.is_at_end();
+            }
+        }
+    }
+
+    /// Reads the rest of a `CREATE` of a temporary object, which stays until the session ends.
+    fn temporary_object(&mut self) -> SessionEffect {
+        let _ = self.eat("or") && self.eat("replace");
+        let _ = self.eat("global") || self.eat("local");
+        let mut is_temporary = self.eat("temp") || self.eat("temporary");
+        self.eat("unlogged");
+        self.eat("recursive");
+        let kind = match self.keyword().as_str() {
+            "table" => "temporary table",
+            "view" => "temporary view",
+            "sequence" => "temporary sequence",
+            "function" | "procedure" | "type" | "domain" => "object of pg_temp",
+            _ => return SessionEffect::Nothing,
+        };
+        let _ = self.eat("if") && self.eat("not") && self.eat("exists");
+        let mut names = self.names();
+        is_temporary |= names.first().is_some_and(|schema| schema == "pg_temp");
+        if !is_temporary || self.ends_with_on_commit_drop() {
+            return SessionEffect::Nothing;
+        }
+        object(kind, names.pop())
+    }
+
+    fn ends_with_on_commit_drop(&mut self) -> bool {
+        let mut last: [Option<Token>; 2] = [None, None];
+        while let Some(token) = self.take() {
+            if token.is("drop") && last[1].is_some_and(|word| word.is("commit")) {
+                return last[0].is_some_and(|word| word.is("on"));
+            }
+            last = [last[1], Some(token)];
+        }
+        false
+    }
+
+    /// Reads the rest of a `DECLARE`; a cursor outlives its transaction only `WITH HOLD`.
+    fn held_cursor(&mut self) -> SessionEffect {
+        let name = self.names().pop();
+        while let Some(token) = self.take() {
+            if token.is("with") && self.eat("hold") {
+                return object("cursor", name);
+            }
+            if token.is("for") {
+                break;
+            }
+        }
+        SessionEffect::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(statement: &str) -> SessionEffect {
+        SessionEffect::of(statement, false)
+    }
+
+    #[test]
+    fn statements_that_set_something_can_be_sent_again() {
+        for statement in [
+            "set search_path = app",
+            "SET SESSION timezone TO 'UTC';",
+            "set role r",
+            "set session authorization x",
+            "set session characteristics as transaction read only",
+            "reset all;",
+            "reset role",
+            "load 'auto_explain'",
+            "select set_config('search_path', 'app', false);",
+            "select pg_catalog.set_config('a.b', 'c', false), set_config('x', current_setting('y'), true) as z",
+        ] {
+            assert_eq!(of(statement), SessionEffect::Setting, "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_session_has_is_known_by_its_name() {
+        for (statement, expected) in [
+            ("create temp table T (a int)", "t"),
+            ("create temporary table if not exists x as select 1", "x"),
+            ("create local temp table x () on commit delete rows", "x"),
+            ("create table pg_temp.x (a int)", "x"),
+            ("create or replace temp view v as select 1", "v"),
+            (
+                "create function pg_temp.f() returns int language sql as 'select 1'",
+                "f",
+            ),
+            ("select a into temp x from t", "x"),
+            ("select a into temporary table \"X\" from t", "X"),
+            ("prepare p as select 1", "p"),
+            ("declare c cursor with hold for select 1", "c"),
+            ("select pg_advisory_lock(1)", ""),
+            (
+                "with a as (select pg_try_advisory_lock_shared(1)) select 1",
+                "",
+            ),
+        ] {
+            match of(statement) {
+                SessionEffect::Object { name, .. } => assert_eq!(name, expected, "{statement}"),
+                other => panic!("{statement}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn statements_that_leave_nothing_are_known() {
+        for statement in [
+            "set local search_path = app",
+            "set constraints all deferred",
+            "set transaction read only",
+            "create table temp (a int)",
+            "create temp table x on commit drop as select 1",
+            "select 'pg_advisory_lock'",
+            "select pg_advisory_xact_lock(1)",
+            "select pg_advisory_unlock(1)",
+            "select set_config('a.b', 'c', false), count(*) from t",
+            "declare c cursor for select 1",
+            "do $$ begin perform 1; end $$",
+            "comment on table t is 'discard all'",
+        ] {
+            assert_eq!(of(statement), SessionEffect::Nothing, "{statement}");
+        }
+    }
+
+    #[test]
+    fn statements_that_release_every_lock_are_known() {
+        for statement in [
+            "discard all",
+            "DISCARD /* */ ALL;",
+            "select pg_catalog.pg_advisory_unlock_all()",
+            "with a as (select pg_advisory_unlock_all()) select * from a",
+            "do $$ begin perform pg_advisory_unlock_all(); end $$",
+        ] {
+            assert_eq!(of(statement), SessionEffect::ReleasesLocks, "{statement}");
+        }
+        assert_eq!(of("discard temp"), SessionEffect::Nothing);
+        assert_eq!(
+            of("select 'pg_advisory_unlock_all'"),
+            SessionEffect::Nothing
+        );
+    }
+
+    #[test]
+    fn a_name_is_found_among_words_and_in_strings() {
+        assert!(mentions("insert into X select 1", false, "x"));
+        assert!(mentions("do $$ begin delete from x; end $$", false, "x"));
+        assert!(!mentions("insert into \"X\" select 1", false, "x"));
+        assert!(!mentions("insert into xy -- x", false, "x"));
+    }
+}
