@@ -153,6 +153,12 @@ fn a_reply_is_tables_on_a_terminal_and_json_when_that_is_wanted() {
         let reply: Value = serde_json::from_str(&seen.lines[0]).expect("it is JSON");
         assert_eq!(reply["applied"].as_array().map(Vec::len), Some(2));
     }
+    let failed = ["env", "JSON=1", executable, "migrate", "statu"];
+    let failed = run(&database, dir.path(), "", &failed);
+    failed.check(
+        1,
+        &["Function.UnknownAction\nfailed to read action `statu`:\n  send"],
+    );
     let plain = ["env", "NO_COLOR=1", executable, "migrate", "status"];
     let seen = run(&database, dir.path(), "", &plain);
     seen.check(0, &["  version  name"]);

@@ -37,10 +37,10 @@ pub(crate) fn run<A: Application>(
     arguments.retain(|argument| *argument != "--json");
     let json = arguments.len() < given || !matches!(variables.get("JSON"), Ok(None | Some("0")));
     match arguments[..] {
-        [] | ["--help" | "-h" | "help"] => write("the usage", &usage(handlers)),
+        [] | ["--help" | "-h" | "help"] => write("the usage", usage(handlers).as_bytes()),
         ["--show"] => report(read_input(), variables, json),
-        [name, "--help" | "-h" | "help"] => help(handlers, name),
-        [name] if io::stdin().is_terminal() => help(handlers, name),
+        [name, "--help" | "-h" | "help"] => help(handlers, name, variables),
+        [name] if io::stdin().is_terminal() => help(handlers, name, variables),
         [name] => {
             let event = || read_input();
             report(handle(handlers, name, variables, event), variables, json)
@@ -89,13 +89,17 @@ AWS_LAMBDA_RUNTIME_API is set, bootstrap serves invocations instead.
 }
 
 /// Prints what the handler says of its events; the usage if it says nothing.
-fn help<A: Application>(handlers: &[(&str, Handler<A>)], name: &str) -> ExitCode {
+fn help<A: Application>(
+    handlers: &[(&str, Handler<A>)],
+    name: &str,
+    variables: &Variables,
+) -> ExitCode {
     match runtime::find(handlers, name) {
-        Ok(_) => write(
-            "the usage",
-            &A::help(name).unwrap_or_else(|| usage(handlers)),
-        ),
-        Err(failure) => print_failure(&failure, None),
+        Ok(_) => {
+            let help = A::help(name).unwrap_or_else(|| usage(handlers));
+            write("the usage", help.as_bytes())
+        }
+        Err(failure) => report(Err(failure), variables, false),
     }
 }
 
@@ -147,23 +151,32 @@ fn read_input() -> Result<Vec<u8>, Failure> {
     Ok(event)
 }
 
-/// Prints the reply on standard output, or the failure on standard error; on a terminal, unless JSON
-/// is wanted, in the form for a person.
+/// Prints the reply on standard output, or the failure on standard error; on a terminal in the form for
+/// a person, unless the reply is wanted as JSON.
 fn report(outcome: Result<Vec<u8>, Failure>, variables: &Variables, json: bool) -> ExitCode {
-    let screen = |is_terminal: bool| (is_terminal && !json).then(|| Screen::of_terminal(variables));
     let code = match outcome {
-        Ok(reply) => {
-            let screen = screen(io::stdout().is_terminal());
-            let value = screen.and_then(|_| serde_json::from_slice(&reply).ok());
-            match (screen, value) {
-                (Some(screen), Some(value)) => write("the reply", &show(&value, screen)),
-                _ => write(
-                    "the reply",
-                    &format!("{}\n", String::from_utf8_lossy(&reply)),
-                ),
+        Ok(mut reply) => {
+            let value = match io::stdout().is_terminal() && !json {
+                true => serde_json::from_slice(&reply).ok(),
+                false => None,
+            };
+            match value {
+                Some(value) => reply = show(&value, Screen::of_terminal(variables)).into(),
+                None => reply.push(b'\n'),
             }
+            write("the reply", &reply)
         }
-        Err(failure) => print_failure(&failure, screen(io::stderr().is_terminal())),
+        Err(failure) => {
+            let kind = failure.kind().text();
+            match io::stderr().is_terminal() {
+                true => {
+                    let screen = Screen::of_terminal(variables);
+                    eprint!("{}", failure::show(kind, &failure.to_string(), screen));
+                }
+                false => eprintln!("{failure}\n({kind})"),
+            }
+            ExitCode::FAILURE
+        }
     };
     match interrupt::has_come() {
         true => ExitCode::from(interrupt::EXIT_CODE),
@@ -179,22 +192,10 @@ fn show(reply: &Value, screen: Screen) -> String {
     }
 }
 
-fn print_failure(failure: &Failure, screen: Option<Screen>) -> ExitCode {
-    let kind = failure.kind().text();
-    match screen {
-        Some(screen) => eprint!("{}", failure::show(kind, &failure.to_string(), screen)),
-        None => eprintln!("{failure}\n({kind})"),
-    }
-    ExitCode::FAILURE
-}
-
 /// Writes to standard output, which may be a closed pipe or a file on a full disk.
-fn write(what: &str, text: &str) -> ExitCode {
+fn write(what: &str, text: &[u8]) -> ExitCode {
     let mut output = io::stdout();
-    match output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-    {
+    match output.write_all(text).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("failed to write {what}: {error}");

@@ -20,7 +20,7 @@ struct Served {
 }
 
 /// Erases the line that the cursor is on: it may show how far something has come.
-const ERASE_LINE: &str = "\r\x1b[K";
+const ERASE_LINE: &[u8] = b"\r\x1b[K";
 
 thread_local! {
     static SERVED: RefCell<Option<Served>> = const { RefCell::new(None) };
@@ -41,11 +41,13 @@ pub(crate) fn start(variables: &Variables) -> Result<(), Failure> {
         .filter_module("tokio_postgres", filter.min(LevelFilter::Info))
         .format(move |out, record| {
             let (level, message) = (record.level(), record.args().to_string());
-            if terminal::shows_log() {
-                return writeln!(out, "{ERASE_LINE}{level} {}", terminal::plain(&message));
+            let shown = terminal::shows_log();
+            if shown {
+                out.write_all(ERASE_LINE)?;
             }
             SERVED.with_borrow(|served| match json {
                 true => writeln!(out, "{}", json_line(level, &message, served.as_ref())),
+                false if shown => writeln!(out, "{level} {}", terminal::plain(&message)),
                 false => writeln!(out, "{}", text_line(level, &message, served.as_ref())),
             })
         })
