@@ -32,6 +32,9 @@ STATIC    = target/$(TRIPLE)/debug/local
 # Invokes an action: on this machine, with DATABASE_URL, or with ON=aws in the deployed function.
 INVOKE    = $(if $(ON),$(if $(filter aws,$(ON)),deploy/invoke.sh,$(error ON=$(ON): write ON=aws or nothing)),target/debug/bootstrap migrate)
 
+# Tells `bootstrap` the terminal's width, if there is a terminal.
+WIDTH     = COLUMNS=$${COLUMNS:-$$(stty size 2>/dev/null </dev/tty | cut -d ' ' -f 2)}
+
 BUILD_TEST_HANDLER = cargo build --release --locked --package tests --bin test_handler --target $(TRIPLE)
 
 # ring has a few C files. The host's own compiler builds them unless the target is another machine.
@@ -124,15 +127,15 @@ rollback: ## roll its newest migration back with its .down.sql
 seed: ## fill it from migrations/seed.sql when it is empty
 migrate status seed:
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
-	@$(INVOKE) '{"action":"$@"}'
+	@$(WIDTH) $(INVOKE) '{"action":"$@"}'
 # With an id, as the AWS CLI may send an event twice.
 rollback:
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
-	@$(INVOKE) '{"action":"$@","id":"make-'"$$(date +%s)-$$$$"'"}'
+	@$(WIDTH) $(INVOKE) '{"action":"$@","id":"make-'"$$(date +%s)-$$$$"'"}'
 
 user: ## let EMAIL into the admin tool: a one-time link; ROLE=viewer|editor|admin
 	@$(if $(ON),,cargo build --quiet --locked --package bootstrap)
-	@$(INVOKE) $(call SHELL_WORD,$(USER_EVENT))
+	@$(WIDTH) $(INVOKE) $(call SHELL_WORD,$(USER_EVENT))
 
 ## On AWS, with deploy.env (see deploy.env.example); each prints the commands that change something
 image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… IMAGE=… ARGS=--no-cache
@@ -165,7 +168,7 @@ logs: ## show the last ten minutes: OF=web|migrations
 	@deploy/logs.sh $(or $(OF),web)
 
 doctor: ## check the deployed functions and print how to mend what is wrong
-	@deploy/invoke.sh '{"action":"doctor"}'
+	@$(WIDTH) deploy/invoke.sh '{"action":"doctor"}'
 
 destroy: ## remove everything that push and deploy made, except the database; asks for the name
 	@deploy/destroy.sh

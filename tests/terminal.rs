@@ -166,14 +166,21 @@ fn a_reply_is_tables_on_a_terminal_and_json_when_that_is_wanted() {
 }
 
 #[test]
-fn a_table_is_as_wide_as_the_terminal() {
+fn a_table_has_80_columns_or_those_that_make_knows_of() {
     let database = Database::new();
     let name = format!("1_{}.sql", "x".repeat(150));
     let dir = files(&[(&name, "create table a ()")]);
+    let check = |seen: &Seen, width: usize| {
+        let row = seen.lines.iter().find(|line| line.contains("xxx"));
+        let row = row.unwrap_or_else(|| panic!("{:?}", seen.lines));
+        assert_eq!(row.chars().count(), width, "{row}");
+        assert!(row.ends_with('…'), "{row}");
+    };
     let seen = show(&database, dir.path(), &["migrate", "status"]);
-    let row = seen.lines.iter().find(|line| line.contains("xxx"));
-    let row = row.unwrap_or_else(|| panic!("{:?}", seen.lines));
-    assert!(row.ends_with('…') && row.chars().count() == 100, "{row}");
+    check(&seen, 80);
+    let invoke = format!("INVOKE={} migrate", bootstrap().display());
+    let make = ["make", "--silent", "status", "ON=aws", &invoke];
+    check(&run(&database, dir.path(), "", &make), 100);
 }
 
 #[test]

@@ -36,27 +36,22 @@ pub(crate) fn run<A: Application>(
     let given = arguments.len();
     arguments.retain(|argument| *argument != "--json");
     let json = arguments.len() < given || !matches!(variables.get("JSON"), Ok(None | Some("0")));
-    match arguments[..] {
-        [] | ["--help" | "-h" | "help"] => write("the usage", usage(handlers).as_bytes()),
-        ["--show"] => report(read_input(), variables, json),
-        [name, "--help" | "-h" | "help"] => help(handlers, name, variables),
-        [name] if io::stdin().is_terminal() => help(handlers, name, variables),
-        [name] => {
-            let event = || read_input();
-            report(handle(handlers, name, variables, event), variables, json)
-        }
-        [name, event] => {
-            let event = || Ok(event_of(event));
-            report(handle(handlers, name, variables, event), variables, json)
-        }
+    let outcome = match arguments[..] {
+        [] | ["--help" | "-h" | "help"] => Ok(usage(handlers).into()),
+        ["--show"] => read_input(),
+        [name, "--help" | "-h" | "help"] => help(handlers, name),
+        [name] if io::stdin().is_terminal() => help(handlers, name),
+        [name] => handle(handlers, name, variables, None),
+        [name, event] => handle(handlers, name, variables, Some(event)),
         _ => {
             eprintln!(
                 "failed to read the arguments: there are too many, quote the event as one\n\n{}",
                 usage(handlers)
             );
-            ExitCode::from(2)
+            return ExitCode::from(2);
         }
-    }
+    };
+    report(outcome, variables, json)
 }
 
 fn usage<A>(handlers: &[(&str, Handler<A>)]) -> String {
@@ -82,25 +77,15 @@ Examples:
 The exit code is 0 when the handler succeeds, 1 when it fails, 2 when the arguments cannot be used, 3
 when the handler succeeded but its reply could not be written, and 130 when it was interrupted. The
 settings are environment variables: docs/settings.md has the table. On Lambda, where
-AWS_LAMBDA_RUNTIME_API is set, bootstrap serves invocations instead.
-",
+AWS_LAMBDA_RUNTIME_API is set, bootstrap serves invocations instead.",
         names.join(", ")
     )
 }
 
-/// Prints what the handler says of its events; the usage if it says nothing.
-fn help<A: Application>(
-    handlers: &[(&str, Handler<A>)],
-    name: &str,
-    variables: &Variables,
-) -> ExitCode {
-    match runtime::find(handlers, name) {
-        Ok(_) => {
-            let help = A::help(name).unwrap_or_else(|| usage(handlers));
-            write("the usage", help.as_bytes())
-        }
-        Err(failure) => report(Err(failure), variables, false),
-    }
+/// Returns what the handler says of its events; the usage if it says nothing.
+fn help<A: Application>(handlers: &[(&str, Handler<A>)], name: &str) -> Result<Vec<u8>, Failure> {
+    runtime::find(handlers, name)?;
+    Ok(A::help(name).unwrap_or_else(|| usage(handlers)).into())
 }
 
 /// Returns the event that an argument stands for: a word is an action, anything else the event.
@@ -117,10 +102,10 @@ fn handle<A: Application>(
     handlers: &[(&str, Handler<A>)],
     name: &str,
     variables: &Variables,
-    event: impl FnOnce() -> Result<Vec<u8>, Failure>,
+    event: Option<&str>,
 ) -> Result<Vec<u8>, Failure> {
     let handler = runtime::find(handlers, name)?;
-    let event = event()?;
+    let event = event.map_or_else(read_input, |event| Ok(event_of(event)))?;
     let app = runtime::initialise(variables, name, 1)?;
     let invocation = Invocation {
         event,
@@ -157,14 +142,14 @@ fn report(outcome: Result<Vec<u8>, Failure>, variables: &Variables, json: bool) 
     let code = match outcome {
         Ok(mut reply) => {
             let value = match io::stdout().is_terminal() && !json {
-                true => serde_json::from_slice(&reply).ok(),
+                true => parsed(&reply),
                 false => None,
             };
             match value {
                 Some(value) => reply = show(&value, Screen::of_terminal(variables)).into(),
                 None => reply.push(b'\n'),
             }
-            write("the reply", &reply)
+            write(&reply)
         }
         Err(failure) => {
             let kind = failure.kind().text();
@@ -192,13 +177,23 @@ fn show(reply: &Value, screen: Screen) -> String {
     }
 }
 
+/// Reads a reply as an event is read: that code is there already.
+fn parsed(reply: &[u8]) -> Option<Value> {
+    let event = reply.to_vec();
+    let invocation = Invocation {
+        event,
+        ..Default::default()
+    };
+    invocation.json().ok()
+}
+
 /// Writes to standard output, which may be a closed pipe or a file on a full disk.
-fn write(what: &str, text: &[u8]) -> ExitCode {
+fn write(text: &[u8]) -> ExitCode {
     let mut output = io::stdout();
     match output.write_all(text).and_then(|()| output.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed to write {what}: {error}");
+            eprintln!("failed to write the reply: {error}");
             ExitCode::from(3)
         }
     }

@@ -47,7 +47,11 @@ pub(crate) fn start(variables: &Variables) -> Result<(), Failure> {
             }
             SERVED.with_borrow(|served| match json {
                 true => writeln!(out, "{}", json_line(level, &message, served.as_ref())),
-                false if shown => writeln!(out, "{level} {}", terminal::plain(&message)),
+                false if shown => {
+                    let mut safe = String::new();
+                    terminal::plain(&message, &mut safe);
+                    writeln!(out, "{level} {safe}")
+                }
                 false => writeln!(out, "{}", text_line(level, &message, served.as_ref())),
             })
         })

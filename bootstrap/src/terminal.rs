@@ -4,11 +4,10 @@
 //! reply and no failure.
 
 use handler::Variables;
-use std::fs::File;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The width where no terminal tells its own.
+/// The width where `COLUMNS` is not set: few terminals are narrower. The terminal's own is known only to
+/// an unsafe call, or to `stty`, whose start is 18 KB of code in every function.
 const USUAL_WIDTH: usize = 80;
 
 /// Whether a person reads the log on a terminal, where a line of progress may stand.
@@ -42,40 +41,29 @@ impl Screen {
     /// Returns the screen of this process's terminal. `NO_COLOR` and `TERM=dumb` take the colour away
     /// (<https://no-color.org>), `COLUMNS` sets the width.
     pub(crate) fn of_terminal(variables: &Variables) -> Screen {
-        let is = |name, value| matches!(variables.get(name), Ok(Some(text)) if text == value);
-        let plain = !matches!(variables.get("NO_COLOR"), Ok(None)) || is("TERM", "dumb");
+        let is_dumb = matches!(variables.get("TERM"), Ok(Some("dumb")));
         let columns = variables.get("COLUMNS").ok().flatten();
         let columns = columns.and_then(|text| text.parse().ok());
-        let width = columns.or_else(width).filter(|width| *width > 0);
         Screen {
-            width: width.unwrap_or(USUAL_WIDTH),
-            colour: !plain,
+            width: columns.filter(|width| *width > 0).unwrap_or(USUAL_WIDTH),
+            colour: matches!(variables.get("NO_COLOR"), Ok(None)) && !is_dumb,
         }
     }
 
-    /// Returns the text in a colour, if the screen has colours.
-    pub(crate) fn paint(self, ink: Ink, text: &str) -> String {
-        let code = match ink {
-            Ink::Bold => 1,
-            Ink::Dim => 2,
-            Ink::Red => 31,
-            Ink::Green => 32,
-            Ink::Yellow => 33,
+    /// Adds a text, in a colour if there is one and the screen has colours.
+    pub(crate) fn paint(self, ink: Option<Ink>, text: &str, out: &mut String) {
+        let code = match ink.filter(|_| self.colour) {
+            None => return out.push_str(text),
+            Some(Ink::Bold) => "\x1b[1m",
+            Some(Ink::Dim) => "\x1b[2m",
+            Some(Ink::Red) => "\x1b[31m",
+            Some(Ink::Green) => "\x1b[32m",
+            Some(Ink::Yellow) => "\x1b[33m",
         };
-        match self.colour {
-            true => format!("\x1b[{code}m{text}\x1b[0m"),
-            false => text.to_string(),
+        for part in [code, text, "\x1b[0m"] {
+            out.push_str(part);
         }
     }
-}
-
-/// Asks `stty`, as the standard library cannot ask: the call is unsafe.
-fn width() -> Option<usize> {
-    let terminal = File::open("/dev/tty").ok()?;
-    let mut command = Command::new("stty");
-    command.arg("size").stdin(terminal).stderr(Stdio::null());
-    let size = String::from_utf8(command.output().ok()?.stdout).ok()?;
-    size.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Says that a person reads the log on a terminal.
@@ -88,19 +76,17 @@ pub(crate) fn shows_log() -> bool {
     SHOWS_LOG.load(Ordering::Relaxed)
 }
 
-/// Returns the text with every character escaped that a terminal would obey: control characters, and
-/// those that turn the direction of the text. Keeps line breaks.
-pub(crate) fn plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+/// Adds a text with every character escaped that a terminal would obey: control characters, and those
+/// that turn the direction of the text. Keeps line breaks.
+pub(crate) fn plain(text: &str, out: &mut String) {
     for letter in text.chars() {
         let turns = matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         match letter {
-            '\n' => shown.push('\n'),
-            _ if turns || letter.is_control() => shown.extend(letter.escape_default()),
-            _ => shown.push(letter),
+            '\n' => out.push('\n'),
+            _ if turns || letter.is_control() => out.extend(letter.escape_default()),
+            _ => out.push(letter),
         }
     }
-    shown
 }
 
 /// Returns the number of columns that a text takes. Counts marks that combine as none, and the wide
@@ -126,9 +112,14 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {
-        assert_eq!(plain("a\x1b[2Jb\r\u{9b}31m"), "a\\u{1b}[2Jb\\r\\u{9b}31m");
-        assert_eq!(plain("\u{202e}evil"), "\\u{202e}evil");
-        assert_eq!(plain("täglich 日本\nzwei"), "täglich 日本\nzwei");
+        let check = |text, expected| {
+            let mut shown = String::new();
+            plain(text, &mut shown);
+            assert_eq!(shown, expected);
+        };
+        check("a\x1b[2Jb\r\u{9b}31m", "a\\u{1b}[2Jb\\r\\u{9b}31m");
+        check("\u{202e}evil", "\\u{202e}evil");
+        check("täglich 日本\nzwei", "täglich 日本\nzwei");
     }
 
     #[test]
@@ -144,7 +135,9 @@ mod tests {
             let variables = variables.iter().copied().chain([("COLUMNS", "40")]);
             let screen = Screen::of_terminal(&Variables::from_iter(variables));
             assert_eq!(screen.width, 40);
-            screen.paint(Ink::Red, "x")
+            let mut text = String::new();
+            screen.paint(Some(Ink::Red), "x", &mut text);
+            text
         };
         assert_eq!(painted(&[]), "\x1b[31mx\x1b[0m");
         assert_eq!(painted(&[("NO_COLOR", "")]), "\x1b[31mx\x1b[0m");

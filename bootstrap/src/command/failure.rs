@@ -9,9 +9,11 @@ use crate::terminal::{Ink, Screen, plain};
 /// message ends what failed, and a semicolon ends a reason; what is quoted has neither. The lines
 /// after the first, such as an excerpt from a file, stay as they are.
 pub(super) fn show(kind: &str, message: &str, screen: Screen) -> String {
-    let message = plain(message);
-    let (first, rest) = message.split_once('\n').unwrap_or((&message, ""));
-    let mut text = screen.paint(Ink::Red, kind);
+    let mut safe = String::new();
+    plain(message, &mut safe);
+    let (first, rest) = safe.split_once('\n').unwrap_or((&safe, ""));
+    let mut text = String::new();
+    screen.paint(Some(Ink::Red), kind, &mut text);
     let (mut quote, mut said_what) = (None, false);
     text.push('\n');
     let mut letters = first.chars().peekable();
@@ -38,7 +40,9 @@ pub(super) fn show(kind: &str, message: &str, screen: Screen) -> String {
     }
     text.push('\n');
     for line in rest.lines() {
-        text.push_str(&format!("  {line}\n"));
+        for part in ["  ", line, "\n"] {
+            text.push_str(part);
+        }
     }
     text
 }

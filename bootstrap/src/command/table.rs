@@ -1,11 +1,11 @@
 //! Shows a reply to a person: a list of objects as a table, all other fields as lines below.
 //!
 //! Takes any JSON, and knows of its fields only which come first and which are good or bad news.
-//! Nothing of a reply is left out, but the end of a word that is longer than its column.
+//! Nothing of a reply is left out, but the end of a word that is longer than its column. Plain loops:
+//! what is shown to people is in every function's executable, and has to be small.
 
 use crate::terminal::{Ink, Screen, columns, columns_of, plain};
 use serde_json::{Map, Value};
-use std::{iter, mem};
 
 /// The fields that say what a thing is, in the order in which they are read; others follow by name.
 const FIRST: [&str; 10] = [
@@ -13,7 +13,7 @@ const FIRST: [&str; 10] = [
 ];
 
 /// The spaces before a table and between its columns.
-const GAP: &str = "  ";
+const GAP: usize = 2;
 
 /// The least width of a column that is made narrower.
 const NARROWEST: usize = 8;
@@ -25,68 +25,88 @@ pub(super) fn show(reply: &Value, screen: Screen) -> String {
         text: String::new(),
         lines: Vec::new(),
     };
-    shown.add("", reply);
+    shown.add(String::new(), reply);
     shown.end()
 }
 
 /// A reply that is being shown.
-struct Shown {
+struct Shown<'a> {
     screen: Screen,
     text: String,
     /// The fields that are no tables, with their names.
-    lines: Vec<(String, Value)>,
+    lines: Vec<(String, &'a Value)>,
 }
 
-impl Shown {
+impl<'a> Shown<'a> {
     /// Adds the value of this name. The name of a field in an object begins with the object's name.
-    fn add(&mut self, name: &str, value: &Value) {
+    fn add(&mut self, name: String, value: &'a Value) {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
-                for key in keys([fields].into_iter()) {
-                    let field = format!("{name} {}", plain(key));
-                    self.add(field.trim_start(), &fields[key]);
+                let mut keys = Vec::new();
+                add_keys(&mut keys, fields);
+                for key in keys {
+                    let mut field = name.clone();
+                    if !field.is_empty() {
+                        field.push(' ');
+                    }
+                    plain(key, &mut field);
+                    self.add(field, &fields[key]);
                 }
             }
             Value::Array(rows) if rows.iter().any(Value::is_object) => self.table(name, rows),
-            _ => self.lines.push((name.to_string(), value.clone())),
+            _ => self.lines.push((name, value)),
         }
     }
 
-    fn table(&mut self, name: &str, rows: &[Value]) {
-        let heading = format!("{name}: {}", rows.len());
-        let heading = heading.trim_start_matches(": ");
-        self.text.push_str(&self.screen.paint(Ink::Bold, heading));
+    fn table(&mut self, mut heading: String, rows: &[Value]) {
+        if !heading.is_empty() {
+            heading.push_str(": ");
+        }
+        heading.push_str(&rows.len().to_string());
+        self.screen.paint(Some(Ink::Bold), &heading, &mut self.text);
         self.text.push('\n');
-        let names = keys(rows.iter().filter_map(Value::as_object));
-        let head = names.iter().map(|name| plain(name)).collect();
-        let cells = rows
-            .iter()
-            .map(|row| names.iter().map(|name| cell(row, name)).collect());
-        let lines: Vec<Vec<String>> = iter::once(head).chain(cells).collect();
-        let widths = self.widths(&lines);
-        let right = names
-            .iter()
-            .map(|name| rows.iter().all(|row| row[*name].is_number()));
-        let columns: Vec<(usize, bool)> = widths.into_iter().zip(right).collect();
-        let dim = vec![Some(Ink::Dim); names.len()];
-        let inks = rows
-            .iter()
-            .map(|row| names.iter().map(|name| ink(name, &row[*name])).collect());
-        for (line, inks) in lines.iter().zip(iter::once(dim).chain(inks)) {
-            self.row(line, &columns, &inks);
+        let mut keys = Vec::new();
+        for row in rows {
+            if let Value::Object(fields) = row {
+                add_keys(&mut keys, fields);
+            }
+        }
+        // The cells, row by row, the names of the columns first.
+        let mut cells = Vec::new();
+        for key in &keys {
+            cells.push(String::new());
+            plain(key, cells.last_mut().expect("it was just added"));
+        }
+        for row in rows {
+            for key in &keys {
+                let mut cell = String::new();
+                match row {
+                    Value::Object(fields) => {
+                        if let Some(value) = fields.get(*key) {
+                            inline(value, &mut cell);
+                        }
+                    }
+                    other => inline(other, &mut cell),
+                }
+                cells.push(cell);
+            }
+        }
+        let widths = self.widths(&cells, keys.len());
+        for (at, row) in cells.chunks(keys.len()).enumerate() {
+            self.row(row, &widths, &keys, rows, at.checked_sub(1));
         }
     }
 
     /// Returns the widths of the columns, of which the widest are made narrower until all fit.
-    fn widths(&self, rows: &[Vec<String>]) -> Vec<usize> {
-        let width = |cell: &String| cell.lines().map(columns).max().unwrap_or_default();
-        let mut widths = vec![0; rows[0].len()];
-        for row in rows {
-            for (widest, cell) in widths.iter_mut().zip(row) {
-                *widest = width(cell).max(*widest);
+    fn widths(&self, cells: &[String], count: usize) -> Vec<usize> {
+        let mut widths = vec![0; count];
+        for (at, cell) in cells.iter().enumerate() {
+            for line in cell.split('\n') {
+                let width = &mut widths[at % count];
+                *width = columns(line).max(*width);
             }
         }
-        let room = self.screen.width.saturating_sub(GAP.len() * widths.len());
+        let room = self.screen.width.saturating_sub(GAP * count);
         while widths.iter().sum::<usize>() > room {
             match widths.iter_mut().max() {
                 Some(widest) if *widest > NARROWEST => *widest -= 1,
@@ -96,95 +116,119 @@ impl Shown {
         widths
     }
 
-    /// Adds a row: its cells, the width of each column and whether it is set to the right, the colours.
-    fn row(&mut self, cells: &[String], widths: &[(usize, bool)], inks: &[Option<Ink>]) {
-        let cells: Vec<Vec<String>> = (cells.iter().zip(widths))
-            .map(|(cell, (width, _))| wrap(cell, *width, true))
-            .collect();
-        let height = cells.iter().map(Vec::len).max().unwrap_or_default();
-        for at in 0..height {
-            let mut line = String::new();
-            for ((cell, (width, right)), ink) in cells.iter().zip(widths).zip(inks) {
-                let part = cell.get(at).map_or("", String::as_str);
-                let pad = " ".repeat(width.saturating_sub(columns(part)));
-                let part = match ink {
-                    Some(ink) if !part.is_empty() => self.screen.paint(*ink, part),
-                    _ => part.to_string(),
+    /// Adds a row of the table of `rows`: the one at `at`, or that of the columns' names.
+    fn row(
+        &mut self,
+        cells: &[String],
+        widths: &[usize],
+        keys: &[&str],
+        rows: &[Value],
+        at: Option<usize>,
+    ) {
+        let mut wrapped = Vec::new();
+        let mut height = 0;
+        for (cell, width) in cells.iter().zip(widths) {
+            let lines = wrap(cell, *width, true);
+            height = height.max(lines.len());
+            wrapped.push(lines);
+        }
+        for line in 0..height {
+            let mut pad = 0;
+            for (column, lines) in wrapped.iter().enumerate() {
+                let Some(part) = lines.get(line).filter(|part| !part.is_empty()) else {
+                    pad += GAP + widths[column];
+                    continue;
                 };
-                line.push_str(GAP);
-                line.extend(match right {
-                    true => [pad, part],
-                    false => [part, pad],
-                });
+                let rest = widths[column].saturating_sub(columns(part));
+                let key = keys[column];
+                let is_right = rows.iter().all(|row| row[key].is_number());
+                let ink = match at {
+                    Some(at) => ink(key, &rows[at][key]),
+                    None => Some(Ink::Dim),
+                };
+                self.pad(pad + GAP + if is_right { rest } else { 0 });
+                self.screen.paint(ink, part, &mut self.text);
+                pad = if is_right { 0 } else { rest };
             }
-            self.text.push_str(line.trim_end());
             self.text.push('\n');
         }
     }
 
     fn end(mut self) -> String {
-        let width = self.lines.iter().map(|(name, _)| columns(name)).max();
-        let width = width.unwrap_or_default();
-        for (name, value) in mem::take(&mut self.lines) {
-            let mut before = match name.is_empty() {
-                true => String::new(),
-                false => format!("{name}: {}", " ".repeat(width - columns(&name))),
-            };
-            let indent = columns(&before);
+        let lines = std::mem::take(&mut self.lines);
+        let mut width = 0;
+        for (name, _) in &lines {
+            width = width.max(columns(name));
+        }
+        for (name, value) in lines {
+            // A reply that is no object has no name.
+            let indent = if name.is_empty() { 0 } else { width + GAP };
+            let mut value_text = String::new();
+            inline(value, &mut value_text);
             let room = self.screen.width.saturating_sub(indent).max(NARROWEST);
-            for line in wrap(&inline(&value), room, false) {
-                let ink = ink(&name, &value);
-                let line = ink.map_or(line.clone(), |ink| self.screen.paint(ink, &line));
-                self.text.push_str(format!("{before}{line}").trim_end());
+            for (at, line) in wrap(&value_text, room, false).iter().enumerate() {
+                let named = at == 0 && indent > 0;
+                if named {
+                    self.text.push_str(&name);
+                    self.text.push(':');
+                }
+                if !line.is_empty() {
+                    self.pad(indent - if named { columns(&name) + 1 } else { 0 });
+                    self.screen.paint(ink(&name, value), line, &mut self.text);
+                }
                 self.text.push('\n');
-                before = " ".repeat(indent);
             }
         }
         self.text
     }
-}
 
-/// Returns the keys of objects, each once, in the order in which they are read.
-fn keys<'a>(objects: impl Iterator<Item = &'a Map<String, Value>>) -> Vec<&'a str> {
-    let mut keys: Vec<&str> = objects
-        .flat_map(|fields| fields.keys())
-        .map(String::as_str)
-        .collect();
-    keys.sort_by_key(|key| {
-        (
-            FIRST
-                .iter()
-                .position(|first| first == key)
-                .unwrap_or(FIRST.len()),
-            *key,
-        )
-    });
-    keys.dedup();
-    keys
-}
-
-/// Returns the text of a row's cell; the row itself where it is no object.
-fn cell(row: &Value, name: &str) -> String {
-    match row.as_object() {
-        Some(fields) => fields.get(name).map_or(String::new(), inline),
-        None => inline(row),
+    fn pad(&mut self, spaces: usize) {
+        for _ in 0..spaces {
+            self.text.push(' ');
+        }
     }
 }
 
-/// Returns a value on one line, unless it is a text of several.
-fn inline(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_string(),
-        Value::String(text) => plain(text),
-        Value::Array(values) if values.is_empty() => "none".to_string(),
-        Value::Array(values) => values.iter().map(inline).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => {
-            let values = keys([fields].into_iter())
-                .into_iter()
-                .map(|key| inline(&fields[key]));
-            values.collect::<Vec<_>>().join(" ")
+/// Adds the keys of an object that are not there yet, in the order in which they are read.
+fn add_keys<'a>(keys: &mut Vec<&'a str>, fields: &'a Map<String, Value>) {
+    let rank = |key: &str| {
+        FIRST
+            .iter()
+            .position(|first| *first == key)
+            .unwrap_or(FIRST.len())
+    };
+    for key in fields.keys() {
+        let mut at = 0;
+        while at < keys.len() && (rank(keys[at]), keys[at]) < (rank(key), key.as_str()) {
+            at += 1;
         }
-        other => other.to_string(),
+        if keys.get(at) != Some(&key.as_str()) {
+            keys.insert(at, key);
+        }
+    }
+}
+
+/// Adds a value to a text, on one line unless it is a text of several.
+fn inline(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("none"),
+        Value::String(text) => plain(text, out),
+        Value::Array(values) if values.is_empty() => out.push_str("none"),
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { ", " });
+                inline(value, out);
+            }
+        }
+        Value::Object(fields) => {
+            let mut keys = Vec::new();
+            add_keys(&mut keys, fields);
+            for (at, key) in keys.into_iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { " " });
+                inline(&fields[key], out);
+            }
+        }
+        other => out.push_str(&other.to_string()),
     }
 }
 
@@ -206,38 +250,37 @@ fn wrap(text: &str, width: usize, cuts: bool) -> Vec<String> {
     for paragraph in text.split('\n') {
         let mut line = String::new();
         for word in paragraph.split(' ') {
-            let word = match cuts {
-                true => cut(word, width),
-                false => word.to_string(),
-            };
-            if !line.is_empty() && columns(&line) + 1 + columns(&word) > width {
-                lines.push(mem::take(&mut line));
-            } else if !line.is_empty() {
-                line.push(' ');
+            let fits =
+                columns(&line) + 1 + columns(word).min(if cuts { width } else { usize::MAX - 1 })
+                    <= width;
+            match (line.is_empty(), fits) {
+                (true, _) => {}
+                (false, true) => line.push(' '),
+                (false, false) => lines.push(std::mem::take(&mut line)),
             }
-            line.push_str(&word);
+            add_word(word, if cuts { width } else { usize::MAX }, &mut line);
         }
         lines.push(line);
     }
     lines
 }
 
-/// Cuts a word that is wider than this, with an ellipsis for what is missing.
-fn cut(word: &str, width: usize) -> String {
+/// Adds a word to a line; of a word that is wider than this, the beginning with an ellipsis.
+fn add_word(word: &str, width: usize, line: &mut String) {
     if columns(word) <= width {
-        return word.to_string();
+        line.push_str(word);
+        return;
     }
-    let mut left = width.saturating_sub(1);
-    let mut kept: String = word
-        .chars()
-        .take_while(|letter| {
-            let fits = columns_of(*letter) <= left;
-            left = left.saturating_sub(columns_of(*letter));
-            fits
-        })
-        .collect();
-    kept.push('…');
-    kept
+    let mut left = width - 1;
+    for letter in word.chars() {
+        let needed = columns_of(letter);
+        if needed > left {
+            break;
+        }
+        left -= needed;
+        line.push(letter);
+    }
+    line.push('…');
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub trait Application: Sized + Send + Sync + 'static {
     fn disconnect(&self);
 
     /// Returns the help for a person who runs a handler from the command line: which events it takes,
-    /// with examples, and a line break at the end. `None`, the default, if there is nothing to say.
+    /// with examples, and no line break at the end. `None`, the default, if there is nothing to say.
     fn help(_handler: &str) -> Option<String> {
         None
     }

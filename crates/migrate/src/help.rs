@@ -66,8 +66,7 @@ Examples:
 
 An action that changes what is there takes an \"id\":\"…\": with the same id again, it is not done
 twice. The reply is JSON; on a terminal it is shown as tables, unless --json is given.
-docs/migrations.md has every action's fields and reply.
-",
+docs/migrations.md has every action's fields and reply.",
     );
     text
 }
