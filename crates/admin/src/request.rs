@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use crate::users::{Role, User};
 use crate::{Action, PageError, audit};
 use askama::Template;
-use database::{Connection, Purpose, Transaction};
+use database::{Access, Connection, Purpose, Transaction};
 use handler::{Failure, Invocation};
 use records::catalog::{Catalog, Table};
 use records::write::Change;
@@ -116,6 +116,20 @@ impl SignedInRequest<'_, '_> {
         let mut response = Response::redirect(to);
         response.cookies.push(session.cookie(&self.shared.secrets));
         response
+    }
+
+    /// Begins the transaction of a page about tables; also returns the tables.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub(crate) fn begin<'c>(
+        &self,
+        connection: &'c mut Connection,
+        access: Access,
+    ) -> Result<(Transaction<'c>, Arc<Catalog>), PageError> {
+        let mut transaction = connection.transaction(self.invocation, access)?;
+        let catalog = self.catalog(&mut transaction)?;
+        Ok((transaction, catalog))
     }
 
     /// Returns the tables that the database role may read, as they were at most a minute ago.

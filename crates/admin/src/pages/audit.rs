@@ -37,8 +37,7 @@ pub(super) fn show(
         before: text("before"),
         with_users: request.user.role == Role::Admin,
     };
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let ((entries, more), wrong) = match audit::list(&mut transaction, &filter, audit::PAGE) {
         Ok(found) => (found, None),
         Err(error) => {

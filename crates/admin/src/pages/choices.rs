@@ -14,8 +14,7 @@ pub(super) fn show(
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
     let parameters = request.http.parameters()?;
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let table = list::find(&catalog, request)?;
     let Name(column) = request.capture("column")?;
     let key = table

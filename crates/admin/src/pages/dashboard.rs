@@ -52,8 +52,7 @@ pub(super) fn show(
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
     let status = migrate::compare(&request.shared.migrator(), connection)?;
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let database = transaction.rows(DATABASE, &[])?;
     let [database, size, postgres, since] = database
         .into_iter()

@@ -41,8 +41,7 @@ pub(super) fn show(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let (table, _, now) = row::find(&mut transaction, &catalog, request)?;
     if !table.may_delete {
         return Err(PageError::NotFound);
@@ -56,8 +55,7 @@ pub(super) fn delete(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadWrite)?;
     let (table, key, now) = row::find(&mut transaction, &catalog, request)?;
     if !table.may_delete {
         return Err(PageError::NotFound);

@@ -104,8 +104,7 @@ pub(super) fn show_new(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let table = list::find(&catalog, request)?;
     if !table.may_insert {
         return Err(PageError::NotFound);
@@ -118,8 +117,7 @@ pub(super) fn insert(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadWrite)?;
     let table = list::find(&catalog, request)?;
     if !table.may_insert {
         return Err(PageError::NotFound);
@@ -153,8 +151,7 @@ pub(super) fn show(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let (table, _, now) = row::find(&mut transaction, &catalog, request)?;
     if !table.may_update {
         return Err(PageError::NotFound);
@@ -167,8 +164,7 @@ pub(super) fn update(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadWrite)?;
     let (table, key, now) = row::find(&mut transaction, &catalog, request)?;
     if !table.may_update {
         return Err(PageError::NotFound);

@@ -54,20 +54,11 @@ pub(super) fn show(
         "" => Access::ReadOnly,
         _ => Access::ReadWrite,
     };
-    let mut transaction = connection.transaction(request.invocation, access)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, access)?;
     let table = list::find(&catalog, request)?;
     let selection = match Selection::read(table, &of_list) {
         Ok(selection) => selection,
-        Err(why) => {
-            return Ok(error_pages::notice(
-                request.http,
-                400,
-                "No such list",
-                &why,
-                "",
-            ));
-        }
+        Err(why) => return Ok(list::no_such_list(request, &why)),
     };
     let is_part = own.iter().any(|(name, _)| name == "part");
     match field(&own, "as") {

@@ -116,21 +116,12 @@ pub(super) fn show(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let table = find(&catalog, request)?;
     let parameters = request.http.parameters()?;
     let selection = match Selection::read(table, &parameters) {
         Ok(selection) => selection,
-        Err(why) => {
-            return Ok(error_pages::notice(
-                request.http,
-                400,
-                "No such list",
-                &why,
-                "",
-            ));
-        }
+        Err(why) => return Ok(no_such_list(request, &why)),
     };
     // The form sends a filter for each column. A redirect removes the empty ones from the address.
     let query = selection.query(table, selection.cursor.as_ref());
@@ -140,6 +131,11 @@ pub(super) fn show(
     let page = page(request, &mut transaction, &catalog, table, &selection)?;
     let status = if page.wrong.is_some() { 422 } else { 200 };
     Ok(request.page_with(status, &table.title(), &page))
+}
+
+/// Answers parameters that no list has.
+pub(super) fn no_such_list(request: &SignedInRequest, why: &str) -> Response {
+    error_pages::notice(request.http, 400, "No such list", why, "")
 }
 
 /// Returns the table that the path names, in the captures `schema` and `table`.

@@ -51,8 +51,7 @@ pub(super) fn show(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let (table, key, record) = find(&mut transaction, &catalog, request)?;
     let key = values::encode(key.iter().map(Option::as_deref));
     let texts: Vec<Option<&str>> = record.values.iter().map(Option::as_deref).collect();

@@ -52,8 +52,7 @@ pub(super) fn show(
     request: &SignedInRequest,
     connection: &mut Connection,
 ) -> Result<Response, PageError> {
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
-    let catalog = request.catalog(&mut transaction)?;
+    let (mut transaction, catalog) = request.begin(connection, Access::ReadOnly)?;
     let page = Tables {
         tables: lines(&catalog, &mut transaction)?,
     };
