@@ -2,6 +2,7 @@
 //! and the page itself as soon as it is over.
 
 mod refusals;
+mod room;
 mod server;
 
 use crate::support::proxy::{self, Fault, NO_FAULT};
@@ -70,6 +71,16 @@ fn rename(person: &Person, name: &str) -> Answer {
 
 fn save(person: &Person, version: &str, name: &str) -> Answer {
     person.post(EDIT, &[("version", version), ("v:name", name)])
+}
+
+/// Returns a text of letters that Postgres cannot compress by half; the same each time.
+fn letters(length: usize) -> String {
+    let mut seed = 1_u32;
+    let letter = |_| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + (seed >> 24) as u8 % 26)
+    };
+    (0..length).map(letter).collect()
 }
 
 /// Holds an answer against the clock, which `local` ends with the environment.

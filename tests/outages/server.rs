@@ -26,7 +26,7 @@ fn become_standby(server: &mut Server) {
     server.start_again();
 }
 
-fn local_on(server: &Server) -> Local {
+pub(super) fn local_on(server: &Server) -> Local {
     let other = Database::new();
     Local::with(&other)
         .env("DATABASE_URL", server.url())
