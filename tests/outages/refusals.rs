@@ -77,31 +77,6 @@ fn a_full_disk_is_a_503_that_says_so() {
 }
 
 #[test]
-fn too_many_connections_are_waited_for_and_then_a_503() {
-    let database = Database::new();
-    Local::start(&database).workshop();
-    let role = format!("{}_guest", database.name());
-    let set = |words: &str| database.client().batch_execute(words).expect("it may");
-    set(&format!(
-        "CREATE ROLE {role} LOGIN PASSWORD 'guest' CONNECTION LIMIT 0;
-         GRANT pg_read_all_data TO {role}"
-    ));
-    let url = database.url();
-    let (_, server) = url.split_once('@').expect("the URL has a password");
-    let local = Local::with(&database)
-        .env("DATABASE_URL", &format!("postgres://{role}:guest@{server}"))
-        .args(["--timeout", "3"])
-        .start();
-    let answer = super::in_time(|| local.visitor().get("/sign-in/void"));
-    assert_eq!(answer.status, 503, "{}", answer.body);
-    assert_eq!(answer.header("retry-after"), "5");
-    set(&format!("ALTER ROLE {role} CONNECTION LIMIT 1"));
-    assert_eq!(local.visitor().get("/sign-in/void").status, 404);
-    drop(local);
-    set(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
-}
-
-#[test]
 fn values_that_postgres_cannot_read_are_a_422_with_words() {
     let database = Database::new();
     let local = Local::start(&database);
@@ -109,6 +84,8 @@ fn values_that_postgres_cannot_read_are_a_422_with_words() {
     let tables =
         "CREATE TABLE notes (id int PRIMARY KEY, body jsonb, words tsvector, asked tsquery);
         INSERT INTO notes VALUES (1, '{}', 'a b', 'a');
+        CREATE TABLE named (id int PRIMARY KEY, name text UNIQUE, marks int[]);
+        INSERT INTO named VALUES (1, 'a', '{}');
         CREATE TABLE numbered (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
         CREATE VIEW renamed AS SELECT id, name FROM numbered;";
     database.client().batch_execute(tables).expect("it may");
@@ -121,6 +98,23 @@ fn values_that_postgres_cannot_read_are_a_422_with_words() {
     check(person.post("/tables/public/notes/edit/1", &fields), "u0000");
     let fields = [("version", &*version), ("v:asked", "a b")];
     check(person.post("/tables/public/notes/edit/1", &fields), "");
+    let deep = format!(r#"{{"a":{}1{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    let fields = [("version", &*version), ("v:body", &deep)];
+    check(
+        person.post("/tables/public/notes/edit/1", &fields),
+        "tack depth",
+    );
+    let version = person.get("/tables/public/named/edit/1").field("version");
+    let fields = [("version", &*version), ("v:name", &super::letters(20_000))];
+    check(
+        person.post("/tables/public/named/edit/1", &fields),
+        "ndex row",
+    );
+    check(
+        person
+            .get("/tables/public/named?c=marks&o=is&v=%7B%7B%7B%7B%7B%7B%7B1%7D%7D%7D%7D%7D%7D%7D"),
+        "dimensions",
+    );
     let fields = [("v:id", "7"), ("v:name", "x")];
     check(person.post("/tables/public/renamed/new", &fields), "id");
     check(

@@ -84,12 +84,14 @@ fn io_error(error: &postgres::Error) -> Option<&io::Error> {
 }
 
 /// Returns the sentence for a person who searched for a value that Postgres refuses: an error of
-/// class 22 (data exception), a value outside of its domain (23514), a column whose type does not
-/// have the operator (42883), or a text that is no tsquery (42601). `None` for any other error.
+/// class 22 (data exception) or 54 (a value too large or too deep for its type), a value outside of
+/// its domain (23514), a column whose type does not have the operator (42883), or a text that is no
+/// tsquery (42601). `None` for any other error.
 pub fn wrong_value(error: &postgres::Error) -> Option<String> {
     let error = error.as_db_error()?;
     let code = error.code().code();
-    let is_value = code.starts_with("22") || matches!(code, "23514" | "42883" | "42601");
+    let is_value = code.starts_with("22") || code.starts_with("54");
+    let is_value = is_value || matches!(code, "23514" | "42883" | "42601");
     is_value.then(|| format!("Nothing can be found: {}.", error.message()))
 }
 

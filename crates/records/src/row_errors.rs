@@ -60,7 +60,13 @@ impl RowErrors {
             }
             // A view over an identity column, of which the catalog does not know; a tsquery.
             "428C9" | "42601" => general_of(error),
-            _ if code.starts_with("22") || code.starts_with("P0") => general_of(error),
+            // Of class 54 are values that are too large for their type or for an index.
+            _ if ["22", "54", "P0"]
+                .iter()
+                .any(|class| code.starts_with(class)) =>
+            {
+                general_of(error)
+            }
             _ => None?,
         })
     }
@@ -87,7 +93,8 @@ pub(crate) fn of_inputs(
         return Err(failed(error));
     };
     let code = error.code().map_or("", |code| code.code());
-    if !errors.fields.is_empty() || !(code.starts_with("22") || matches!(code, "23514" | "42601")) {
+    let is_value = code.starts_with("22") || code.starts_with("54");
+    if !errors.fields.is_empty() || !(is_value || matches!(code, "23514" | "42601")) {
         return Ok(errors);
     }
     let mut fields = Vec::new();
