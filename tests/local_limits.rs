@@ -177,16 +177,29 @@ fn a_client_without_x_forwarded_for_has_the_address_of_its_own_connection() {
 }
 
 #[test]
-fn each_page_request_is_a_line_in_the_log_without_a_one_time_links_token() {
+fn each_page_request_is_a_line_in_the_log_without_a_token_and_an_address() {
     let database = Database::new();
     let local = Local::start(&database);
     assert_eq!(local.get("/up").0, 200);
     local.response("GET", "/sign%2Din/SECRETTOKEN?q=SECRETQUERY");
+    local.response("GET", "/sign-in%2FSECRETTOKEN");
+    local.response("GET", "/row/SECRET%40example.com");
     local.expect_log("GET /up 200");
-    local.expect_log("GET /sign%2Din/[filtered] ");
+    local.expect_log("GET /sign-in/[filtered] 303");
+    local.expect_log("GET /row/[filtered] 303");
     let lines = local.log();
     let lines = lines.lines().filter(|line| line.starts_with("GET "));
     assert_eq!(lines.filter(|line| line.contains("SECRET")).count(), 0);
+}
+
+#[test]
+fn a_request_for_the_server_itself_is_refused_and_is_no_event() {
+    let database = Database::new();
+    let local = Local::start(&database);
+    let request = "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = read(&mut send(&address(&local), request));
+    assert_eq!(status(&answer), 400, "{answer}");
+    assert!(local.environments().is_empty(), "{}", local.log());
 }
 
 #[test]

@@ -34,6 +34,9 @@ const CHUNK: usize = 64 * 1024;
 /// The total size of the bodies in memory, but for the first `CHUNK` of each: 16 of the largest.
 const ALL_BODIES: usize = 16 * MAX_PAYLOAD;
 
+/// The beginning of a one-time link's path.
+const LINK: &str = "/sign-in/";
+
 /// The name of oxhttp's thread for a connection, after the client's address and port.
 const THREAD: &str = ": responding thread of OxHTTP";
 
@@ -130,7 +133,7 @@ impl Front {
     /// Serves a request for the Function URL, and logs it.
     fn page(&self, request: &mut Request<Body>) -> Response<Body> {
         let response = self.answer(request);
-        let (method, path) = (request.method(), without_token(request.uri().path()));
+        let (method, path) = (request.method(), loggable(request.uri().path()));
         eprintln!("{method} {path} {}", response.status().as_u16());
         response
     }
@@ -139,6 +142,10 @@ impl Front {
         if !self.public {
             // No proxy has set it, and, as on AWS, a client's own claim does not count.
             request.headers_mut().remove("x-forwarded-for");
+        }
+        if !request.uri().path().starts_with('/') {
+            // `OPTIONS *`, which is about the server.
+            return text(StatusCode::BAD_REQUEST, "The request has no path.\n");
         }
         let Some(client) = function_url::client(request.headers(), peer()) else {
             let message = "The request has no address in X-Forwarded-For.\n";
@@ -227,18 +234,31 @@ fn peer() -> Option<IpAddr> {
     Some(address.ip().to_canonical())
 }
 
-/// Returns a path for the log: without the token of a one-time link, which follows `/sign-in/`.
-fn without_token(path: &str) -> String {
-    let mut shown = Vec::new();
-    for segment in path.split('/') {
-        shown.push(segment);
-        let name = percent_decode_str(segment).decode_utf8_lossy();
-        if name.eq_ignore_ascii_case("sign-in") && path.len() > shown.join("/").len() {
-            shown.push("[filtered]");
-            break;
-        }
+/// Returns a path for the log: without the token of a one-time link, which follows `/sign-in/`, and
+/// without an address of a person, however they are encoded. The tool's own log line is as strict.
+fn loggable(path: &str) -> String {
+    if meaning(path).contains(LINK) {
+        return format!("{LINK}[filtered]");
     }
-    shown.join("/")
+    let segments = path
+        .split('/')
+        .map(|segment| match meaning(segment).contains('@') {
+            true => "[filtered]",
+            false => segment,
+        });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// Returns what a path means at most: decoded repeatedly, in lower case, without blanks.
+fn meaning(path: &str) -> String {
+    let mut path = path.to_owned();
+    for _ in 0..5 {
+        path = percent_decode_str(&path).decode_utf8_lossy().into_owned();
+    }
+    path.retain(|letter| !letter.is_whitespace() && !letter.is_control() && letter != '+');
+    path.replace('\\', "/")
+        .replace(['\u{ff20}', '\u{fe6b}'], "@")
+        .to_lowercase()
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Body> {
@@ -261,16 +281,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logged_path_has_no_token() {
-        for (path, logged) in [
-            ("/", "/"),
-            ("/sign-in", "/sign-in"),
-            ("/sign-in/TOKEN", "/sign-in/[filtered]"),
-            ("/sign%2Din/TOKEN", "/sign%2Din/[filtered]"),
-            ("//Sign-In//TOKEN/x", "//Sign-In/[filtered]"),
-            ("/tables/public/orders", "/tables/public/orders"),
+    fn a_logged_path_has_no_token_and_no_address() {
+        for path in [
+            "/sign-in/TOKEN",
+            "/sign%2Din/TOKEN",
+            "/sign%252Din/TOKEN",
+            "/sign-in%2FTOKEN",
+            "/sign-in\\TOKEN",
+            "/sign-in%20/TOKEN",
+            "//Sign-In//TOKEN/x",
         ] {
-            assert_eq!(without_token(path), logged);
+            assert_eq!(loggable(path), "/sign-in/[filtered]", "{path}");
+        }
+        for path in ["/row/ada@x/1", "/row/ada%40x/1", "/row/ada%EF%BC%A0x/1"] {
+            assert_eq!(loggable(path), "/row/[filtered]/1", "{path}");
+        }
+        for path in ["/", "/sign-in", "/tables/public/orders", "/a%2Fb"] {
+            assert_eq!(loggable(path), path);
         }
     }
 

@@ -130,7 +130,7 @@ fn meaning(text: &str) -> String {
     });
     let letters = letters.map(|letter| match letter {
         '\\' => '/',
-        '\u{ff20}' => '@',
+        '\u{ff20}' | '\u{fe6b}' => '@',
         letter => letter.to_ascii_lowercase(),
     });
     letters.collect()
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_address_of_a_person_is_hidden_wherever_it_stands() {
-        for at in ["@", "%40", "%2540", "%252540"] {
+        for at in ["@", "%40", "%2540", "%252540", "\u{fe6b}"] {
             let address = format!("ada{at}example.com");
             for name in ["q", "to", "after", "before", "v", "w", "x"] {
                 let text = written("/", &format!("{name}={address}&a=1"));
