@@ -182,7 +182,7 @@ PAGES = {
     "export": f"{ORDERS}/export",
     "orders_per_month": "/orders-per-month",
     "audit": "/audit",
-    "people": "/users",
+    "users": "/users",
     "password": "/password",
     "not_found": "/nowhere",
 }
