@@ -136,6 +136,21 @@ fn a_column_that_does_not_fit_is_named_with_both_types() {
 }
 
 #[test]
+fn a_refused_statement_is_logged_without_its_values() {
+    let database = Database::new();
+    let (local, _dir) = started(&database);
+    let viewer = local.sign_in("viewer");
+    for (kind, says) in [
+        ("row", "orders_quantity_check"),
+        ("text", "type json (SQLSTATE 22P02)"),
+    ] {
+        assert_eq!(viewer.get(&format!("/odd/{kind}")).status, 500, "{kind}");
+        local.expect_log(says);
+    }
+    assert!(!local.log().contains("4711"), "{}", local.log());
+}
+
+#[test]
 fn a_public_page_needs_no_session_and_cannot_replace_the_sign_in() {
     let database = Database::new();
     let (local, _dir) = started(&database);

@@ -19,11 +19,15 @@ from_row!(Part { name, weight });
 /// Reads a part in ways that do not fit.
 fn mismatch(request: &SignedInRequest, connection: &mut Connection) -> Result<Response, PageError> {
     let kind: String = request.capture("kind")?;
-    let mut transaction = connection.transaction(request.invocation, Access::ReadOnly)?;
+    let mut transaction = connection.transaction(request.invocation, Access::ReadWrite)?;
     let statement = match kind.as_str() {
         "type" => "SELECT name, stock AS weight FROM parts",
         "null" => "SELECT name, NULL::float8 AS weight FROM parts",
         "missing" => "SELECT name FROM parts",
+        "row" => {
+            "INSERT INTO orders (part_id, quantity) VALUES (7, -4711) RETURNING 'a', 0::float8"
+        }
+        "text" => "SELECT name, '{\"a\": x4711x}'::json #>> '{}' FROM parts",
         "tuple" => {
             let parts: Vec<(String, i64)> =
                 transaction.query("SELECT name, stock FROM parts", &[])?;

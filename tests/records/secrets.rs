@@ -118,6 +118,55 @@ fn a_secret_changes_only_when_its_field_is_filled() {
 }
 
 #[test]
+fn a_row_that_breaks_a_rule_shows_nothing_that_is_hidden() {
+    let desk = Desk::with(&format!(
+        "CREATE TABLE accounts (id int PRIMARY KEY, name text, api_token text);
+         ALTER TABLE accounts ADD CHECK (accounts IS NOT NULL);
+         CREATE TABLE kept (api_token text, name text CHECK (length(name) < 9));
+         CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN INSERT INTO kept VALUES (NEW.api_token, NEW.name); RETURN NEW; END $$;
+         CREATE TRIGGER keep AFTER UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION keep();
+         INSERT INTO accounts VALUES (1, 'Ada', '{SECRET}')"
+    ));
+    for (name, rule) in [
+        ([("v:name", ""), ("n:name", "on")], "accounts_check"),
+        (
+            [("v:name", "Ada Byrne of Cork"), ("n:name", "")],
+            "kept_name_check",
+        ),
+    ] {
+        let answer = desk.save("/tables/public/accounts/edit/1", &name);
+        assert_eq!(answer.status, 422, "{}", answer.body);
+        assert!(answer.body.contains(rule), "{}", answer.body);
+        assert!(!answer.body.contains(SECRET), "{}", answer.body);
+    }
+}
+
+#[test]
+fn the_version_of_a_row_tells_nothing_of_what_is_hidden() {
+    let desk = Desk::with(
+        "CREATE TABLE accounts (id int PRIMARY KEY, name text, otp text);
+         INSERT INTO accounts VALUES (1, 'Ada', '4711')",
+    );
+    let version = || {
+        let form = desk.admin.get("/tables/public/accounts/edit/1");
+        form.field("version")
+    };
+    let change = |set: &str| {
+        let statement = format!("UPDATE accounts SET {set}");
+        desk.database
+            .client()
+            .batch_execute(&statement)
+            .expect("it may");
+    };
+    let before = version();
+    change("otp = '0815'");
+    assert_eq!(version(), before);
+    change("name = 'Bo'");
+    assert_ne!(version(), before);
+}
+
+#[test]
 fn json_that_jsonb_cannot_hold_is_shown_changed_and_deleted() {
     let desk = Desk::with(
         r#"CREATE TABLE odd (id int PRIMARY KEY, name text, j json, many json[]);

@@ -11,7 +11,7 @@ use std::io;
 /// context; any other error has its causes.
 pub fn describe(error: &postgres::Error) -> String {
     match error.as_db_error() {
-        Some(error) => describe_server_error(error),
+        Some(error) => server_error(error, error.detail(), error.where_()),
         None => with_causes(error),
     }
 }
@@ -42,7 +42,19 @@ pub fn failed(error: postgres::Error) -> Failure {
         ),
         _ => (Kind::QueryFailed, "failed to query the database"),
     };
-    Failure::new(kind, message).with_source(describe(&error))
+    Failure::new(kind, message).with_source(describe_without_values(&error))
+}
+
+/// Formats an error for a log, without what Postgres adds about values: the row or the key that
+/// breaks a constraint (class 23), and the text that is no value of its type (class 22).
+fn describe_without_values(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) if error.code().code().starts_with("22") => server_error(error, None, None),
+        Some(error) if error.code().code().starts_with("23") => {
+            server_error(error, None, error.where_())
+        }
+        _ => describe(error),
+    }
 }
 
 /// Returns the failure of a COMMIT: [`Kind::CommitInDoubt`] when the server did not answer it, else
@@ -101,13 +113,13 @@ fn with_causes(error: &dyn Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-fn describe_server_error(error: &DbError) -> String {
+fn server_error(error: &DbError, detail: Option<&str>, context: Option<&str>) -> String {
     let (severity, code) = (error.severity(), error.code().code());
     let mut text = format!("{severity}: {} (SQLSTATE {code})", error.message());
     let more = [
-        ("detail", error.detail()),
+        ("detail", detail),
         ("hint", error.hint()),
-        ("context", error.where_()),
+        ("context", context),
     ];
     for (name, value) in more {
         if let Some(value) = value {

@@ -43,7 +43,7 @@ pub fn find(
         .map(|at| value_expression(table, at))
         .collect();
     columns.push("octet_length(w.text)::text".to_string());
-    columns.push("md5(w.text)".to_string());
+    columns.push(version(table));
     let mut sql = Sql::new(format!(
         "SELECT {} FROM {} t CROSS JOIN LATERAL {} w WHERE ",
         columns.join(", "),
@@ -113,6 +113,17 @@ impl Record {
             .map(|&column| self.values[column].clone())
             .collect()
     }
+}
+
+/// Returns the row's version in SQL. It is no hash of hidden values, which may be so short that they
+/// are guessed from one.
+fn version(table: &Table) -> String {
+    if !table.columns.iter().any(|column| column.is_secret) {
+        return "md5(w.text)".to_string();
+    }
+    let shown = table.columns.iter().filter(|column| !column.is_secret);
+    let shown: Vec<String> = shown.map(|column| format!("t.{}", column.sql())).collect();
+    format!("md5(ROW({})::text)", shown.join(", "))
 }
 
 fn value_expression(table: &Table, at: usize) -> String {

@@ -197,13 +197,18 @@ fn general_of(error: &DbError) -> RowErrors {
     general(&sentence(error))
 }
 
-/// Returns Postgres's message, detail and hint as sentences.
+/// Returns Postgres's message, detail and hint as sentences. The detail of a broken NOT NULL or CHECK
+/// is left out: it is the whole row, perhaps another table's, with what is hidden from users.
 fn sentence(error: &DbError) -> String {
+    let detail = match error.code().code() {
+        "23502" | "23514" => None,
+        _ => error.detail(),
+    };
     let mut words = error.message().to_string();
     if let Some(first) = words.get(..1) {
         words = first.to_uppercase() + &words[1..];
     }
-    for more in [error.detail(), error.hint()].into_iter().flatten() {
+    for more in [detail, error.hint()].into_iter().flatten() {
         words = format!("{}. {more}", words.trim_end_matches('.'));
     }
     format!("{}.", words.trim_end_matches('.'))
