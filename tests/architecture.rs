@@ -297,3 +297,10 @@ fn every_source_opens_with_a_short_module_comment() {
         assert!((1..=8).contains(&lines), "{}: {lines} lines", source.path);
     }
 }
+
+#[test]
+fn the_conformance_of_this_version_is_written_down() {
+    let document = fs::read_to_string(root().join("docs/conformance.md")).expect("it is there");
+    let version = concat!("Plain Lambda ", env!("CARGO_PKG_VERSION"), " beside");
+    assert!(document.contains(version), "run `make conformance`");
+}

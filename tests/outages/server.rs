@@ -61,6 +61,7 @@ fn a_standby_shows_every_page_and_says_that_it_takes_no_changes() {
     for answer in [
         super::save(&person, &version, "Nobody"),
         local.visitor().post("/sign-in", &form),
+        person.get("/tables/public/orders/export?as=csv"),
     ] {
         assert_eq!(answer.status, 503, "{}", answer.body);
         assert!(answer.body.contains("read-only now"), "{}", answer.body);
