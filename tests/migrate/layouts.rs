@@ -82,6 +82,13 @@ fn flyways_newest_baseline_starts_an_empty_history_and_no_other() {
     ];
     let dir = files(&[&v[..], &baselines[..]].concat());
     let empty = Database::new();
+    let older = r#"{"action":"migrate","to":"1"}"#;
+    let error = local(&empty, dir.path()).invoke("migrations", older);
+    let error = error.expect_err("the baseline stands for it").to_string();
+    assert!(
+        error.contains("a baseline or structure.sql stands for it"),
+        "{error}"
+    );
     let reply = local(&empty, dir.path()).invoke("migrations", MIGRATE);
     let reply = reply.expect("it applies");
     assert_eq!(versions(&reply["applied"]), ["2", "3"], "{reply}");

@@ -210,8 +210,17 @@ pub(crate) fn check_files(files: &Files, options: &Options) -> Result<(), Failur
 /// # Errors
 /// `Function.InvalidEvent` when no file has it.
 pub(crate) fn known_version(status: &Status, text: &str) -> Result<Version, Failure> {
-    let file = status.file(text).ok_or_else(|| unknown_version(text))?;
-    Ok(file.version.clone())
+    match status.file(text) {
+        Some(file) => Ok(file.version.clone()),
+        None if status.is_covered(text) => {
+            let message = format!(
+                "failed to find version `{text}`: as nothing is applied, a baseline or structure.sql \
+                 stands for it; give its version or a newer one"
+            );
+            Err(Failure::new(Kind::InvalidEvent, message))
+        }
+        None => Err(unknown_version(text)),
+    }
 }
 
 fn unknown_version(text: &str) -> Failure {

@@ -84,6 +84,7 @@ pub(super) fn read(text: &str, is_down_file: bool) -> Result<Sections, Refusal> 
     let statements = comments.statements.unwrap_or(text.len()..0);
     let mut up: Option<(Section, &'static str)> = None;
     let mut down: Option<Section> = None;
+    let mut is_plain = false;
     for begin in comments.starts {
         let line = text[begin..].lines().next().unwrap_or_default();
         let after = text.len().min(begin + line.len() + 1);
@@ -104,7 +105,10 @@ pub(super) fn read(text: &str, is_down_file: bool) -> Result<Sections, Refusal> 
             Some(Mark::Up(..)) => {
                 return refused("statements before it belong to no part: move them after it");
             }
-            Some(Mark::PlainUp(mark)) if is_top && up.is_none() => up = Some((section(true), mark)),
+            Some(Mark::PlainUp(mark)) if is_top && up.is_none() => {
+                up = Some((section(true), mark));
+                is_plain = true;
+            }
             Some(Mark::PlainUp(_)) => {}
             Some(Mark::Down(..)) if down.is_some() => return refused("a second part goes down"),
             Some(Mark::Down(needed, transaction)) => {
@@ -143,6 +147,10 @@ pub(super) fn read(text: &str, is_down_file: bool) -> Result<Sections, Refusal> 
                 section.transaction = false;
             }
         }
+    }
+    // Without a part that goes down, such words are prose.
+    if is_plain && down.is_none() {
+        up = None;
     }
     // A mark for the whole file may come after the sections' marks.
     let with_mark_of_file = |section: Section| Section {
@@ -420,6 +428,7 @@ mod tests {
         check("-- !Ups\na;\n-- !Downs\nb;", "a;", Some("b;"));
         check("-- Up\na\n-- Down\nb", "a", Some("b"));
         check("a;\n-- up\nb;", "a;\n-- up\nb;", None);
+        check("-- Up\na;", "-- Up\na;", None);
     }
 
     #[test]
