@@ -36,8 +36,6 @@ enum Mark {
     /// The section that goes down begins. Holds the mark of the section that goes up, which must
     /// come first; none if the file's beginning is that section.
     Down(Option<&'static str>, Transaction),
-    /// As `Up`, in words that can also be prose: read only where they come first.
-    PlainUp(&'static str),
     /// Words that no known tool reads, and that say that a section goes down.
     UnknownDown,
     /// The whole file runs without a transaction.
@@ -56,112 +54,171 @@ type Transaction = bool;
 /// The byte at which a mark is refused, and the reason.
 type Refusal = (usize, String);
 
+/// The words of marks that can also be prose: they are marks only where both are there, and no other
+/// tool's.
+const PLAIN: [&str; 2] = ["Up", "!Ups"];
+
 /// Splits a file into its sections. A down file's own marks of a section that goes down are prose.
 ///
 /// # Errors
 /// The byte at which a mark is refused, and the reason.
 pub(super) fn read(text: &str, is_down_file: bool) -> Result<Sections, Refusal> {
-    let mut whole = Section {
-        span: 0..text.len(),
-        transaction: true,
-    };
-    let lines = || text.lines().map(str::trim);
-    if let Some(line) = lines().find(|line| line.starts_with('#') && line.ends_with("!Ups")) {
-        let at = line.as_ptr() as usize - text.as_ptr() as usize;
+    let is_play = |line: &&str| line.starts_with('#') && line.ends_with("!Ups");
+    if let Some(line) = text.lines().map(str::trim).find(is_play) {
         let reason = format!("`{line}` is a mark of Play: write `-- !Ups` and `-- !Downs`");
-        return Err((at, reason));
+        return Err((text.find(line).unwrap_or_default(), reason));
     }
-    let has_mark = |line: &str| line.strip_prefix("--").and_then(mark).is_some();
-    if !lines().any(has_mark) {
-        let up = whole;
-        return Ok(Sections {
-            up,
-            down: None,
-            is_dbmate: false,
-        });
-    }
-    let comments = comments(text);
-    let statements = comments.statements.unwrap_or(text.len()..0);
-    let mut up: Option<(Section, &'static str)> = None;
-    let mut down: Option<Section> = None;
-    let mut is_plain = false;
-    for begin in comments.starts {
-        let line = text[begin..].lines().next().unwrap_or_default();
-        let after = text.len().min(begin + line.len() + 1);
-        let section = |transaction| Section {
-            span: after..text.len(),
-            transaction,
-        };
-        let is_top = begin < statements.start;
-        let refused = |reason: &str| Err((begin, reason.to_string()));
-        match mark(&line[2..]) {
-            None => {}
-            Some(Mark::Refused(reason)) => return refused(reason),
-            Some(Mark::Up(..)) if down.is_some() => {
-                return refused("the part that goes up must come first");
-            }
-            Some(Mark::Up(..)) if up.is_some() => return refused("a second part goes up"),
-            Some(Mark::Up(mark, transaction)) if is_top => up = Some((section(transaction), mark)),
-            Some(Mark::Up(..)) => {
-                return refused("statements before it belong to no part: move them after it");
-            }
-            Some(Mark::PlainUp(mark)) if is_top && up.is_none() => {
-                up = Some((section(true), mark));
-                is_plain = true;
-            }
-            Some(Mark::PlainUp(_)) => {}
-            Some(Mark::Down(..)) if down.is_some() => return refused("a second part goes down"),
-            Some(Mark::Down(needed, transaction)) => {
-                let found = up.as_ref().map(|(_, mark)| *mark);
-                if needed != found {
-                    if is_down_file || begin >= statements.end {
-                        continue;
-                    }
-                    let reason = match needed {
-                        Some(needed) => format!(
-                            "a part goes down, and none goes up: write `-- {needed}` before the \
-                             part that goes up"
-                        ),
-                        None => "a part goes down after a mark of another tool".to_string(),
-                    };
-                    return Err((begin, reason));
-                }
-                let (up, _) = up.get_or_insert_with(|| (whole.clone(), ""));
-                up.span.end = begin;
-                down = Some(section(transaction));
-            }
-            Some(Mark::UnknownDown)
-                if !is_down_file && down.is_none() && begin < statements.end =>
-            {
-                return refused(
-                    "a part seems to go down, by the mark of an unknown tool: write `-- migrate:up` \
-                     and `-- migrate:down`, or put that part into <version>_<name>.down.sql",
-                );
-            }
-            Some(Mark::UnknownDown) => {}
-            Some(Mark::NoTransactionAtTop) if !is_top => {}
-            Some(Mark::NoTransaction | Mark::NoTransactionAtTop) => whole.transaction = false,
-            Some(Mark::NoTransactionHere) => {
-                let up = up.as_mut().map(|(section, _)| section);
-                let section = down.as_mut().or(up).unwrap_or(&mut whole);
-                section.transaction = false;
+    let mut parts = Parts {
+        text,
+        is_down_file,
+        statements: text.len()..0,
+        whole: Section {
+            span: 0..text.len(),
+            transaction: true,
+        },
+        up: None,
+        down: None,
+    };
+    let has_mark = |line: &str| line.trim().strip_prefix("--").and_then(mark).is_some();
+    if text.lines().any(has_mark) {
+        let comments = comments(text);
+        parts.statements = comments.statements.unwrap_or(parts.statements);
+        for begin in comments.starts {
+            let line = text[begin..].lines().next().unwrap_or_default();
+            if let Some(mark) = mark(&line[2..]) {
+                let after = text.len().min(begin + line.len() + 1);
+                parts
+                    .add(mark, begin..after)
+                    .map_err(|reason| (begin, reason))?;
             }
         }
     }
-    // Without a part that goes down, such words are prose.
-    if is_plain && down.is_none() {
-        up = None;
+    Ok(parts.into_sections())
+}
+
+/// The sections of a file, as far as its marks are read.
+struct Parts<'a> {
+    text: &'a str,
+    is_down_file: bool,
+    /// The bytes from the first statement to the last one.
+    statements: Range<usize>,
+    /// The whole file, with what its marks say of it.
+    whole: Section,
+    /// The section that goes up, and its mark's words.
+    up: Option<(Section, &'static str)>,
+    down: Option<Section>,
+}
+
+impl Parts<'_> {
+    /// Adds a mark; `line` are the bytes of its line.
+    fn add(&mut self, mark: Mark, line: Range<usize>) -> Result<(), String> {
+        let is_top = line.start < self.statements.start;
+        match mark {
+            Mark::Refused(reason) => return Err(reason.to_string()),
+            Mark::Up(words, transaction) => return self.begin_up(words, transaction, &line),
+            Mark::Down(needed, transaction) => return self.begin_down(needed, transaction, &line),
+            Mark::UnknownDown if self.down.is_none() && self.may_go_down(&line) => {
+                let reason = "a part seems to go down, by the mark of an unknown tool: write \
+                              `-- migrate:up` and `-- migrate:down`, or put that part into \
+                              <version>_<name>.down.sql";
+                return Err(reason.to_string());
+            }
+            Mark::UnknownDown => {}
+            Mark::NoTransactionAtTop if !is_top => {}
+            Mark::NoTransaction | Mark::NoTransactionAtTop => self.whole.transaction = false,
+            Mark::NoTransactionHere => {
+                let up = self.up.as_mut().map(|(section, _)| section);
+                let section = self.down.as_mut().or(up).unwrap_or(&mut self.whole);
+                section.transaction = false;
+            }
+        }
+        Ok(())
     }
-    // A mark for the whole file may come after the sections' marks.
-    let with_mark_of_file = |section: Section| Section {
-        transaction: section.transaction && whole.transaction,
-        ..section
-    };
-    Ok(Sections {
-        is_dbmate: up.as_ref().is_some_and(|(_, mark)| *mark == DBMATE),
-        up: up.map_or(whole.clone(), |(section, _)| with_mark_of_file(section)),
-        down: down.map(with_mark_of_file),
-    })
+
+    fn begin_up(
+        &mut self,
+        words: &'static str,
+        transaction: bool,
+        line: &Range<usize>,
+    ) -> Result<(), String> {
+        let is_top = line.start < self.statements.start;
+        let is_prose = PLAIN.contains(&words) && (!is_top || self.up.is_some());
+        let refused = match (&self.up, &self.down) {
+            _ if is_prose => return Ok(()),
+            (_, Some(_)) => "the part that goes up must come first",
+            (Some(_), _) => "a second part goes up",
+            _ if !is_top => "statements before it belong to no part: move them after it",
+            _ => {
+                self.up = Some((self.section(line, transaction), words));
+                return Ok(());
+            }
+        };
+        Err(refused.to_string())
+    }
+
+    fn begin_down(
+        &mut self,
+        needed: Option<&'static str>,
+        transaction: bool,
+        line: &Range<usize>,
+    ) -> Result<(), String> {
+        let found = self.up.as_ref().map(|(_, words)| *words);
+        let is_plain = needed.is_some_and(|needed| PLAIN.contains(&needed));
+        let is_prose = is_plain && found.is_some() && found != needed;
+        match needed {
+            _ if is_prose => return Ok(()),
+            _ if self.down.is_some() => return Err("a second part goes down".to_string()),
+            _ if needed == found => {}
+            _ if !self.may_go_down(line) => return Ok(()),
+            None => return Err("a part goes down after a mark of another tool".to_string()),
+            Some(needed) => {
+                return Err(format!(
+                    "a part goes down, and none goes up: write `-- {needed}` before the part that \
+                     goes up"
+                ));
+            }
+        }
+        let down = self.section(line, transaction);
+        let (up, _) = self.up.get_or_insert_with(|| (self.whole.clone(), ""));
+        up.span.end = line.start;
+        self.down = Some(down);
+        Ok(())
+    }
+
+    /// Returns whether what follows a line may be a part that goes down: statements follow, and the
+    /// file does not go down as a whole.
+    fn may_go_down(&self, line: &Range<usize>) -> bool {
+        !self.is_down_file && line.start < self.statements.end
+    }
+
+    /// Returns the section that begins after a line.
+    fn section(&self, line: &Range<usize>, transaction: bool) -> Section {
+        Section {
+            span: line.end..self.text.len(),
+            transaction,
+        }
+    }
+
+    fn into_sections(self) -> Sections {
+        let Parts { whole, down, .. } = self;
+        // Without a part that goes down, plain words are prose.
+        let up = self
+            .up
+            .filter(|(_, words)| down.is_some() || !PLAIN.contains(words));
+        // A mark for the whole file may come after the sections' marks.
+        let with_mark_of_file = |section: Section| Section {
+            transaction: section.transaction && whole.transaction,
+            ..section
+        };
+        Sections {
+            is_dbmate: up.as_ref().is_some_and(|(_, words)| *words == DBMATE),
+            up: match up {
+                Some((section, _)) => with_mark_of_file(section),
+                None => whole.clone(),
+            },
+            down: down.map(with_mark_of_file),
+        }
+    }
 }
 
 /// Reads the mark in a comment, if there is one; `comment` begins after the first two dashes.
@@ -196,9 +253,9 @@ fn mark(comment: &str) -> Option<Mark> {
         ("rambler", "down") => Mark::Down(Some("rambler up"), true),
         ("+duckup", "") => Mark::Up("+duckUp", true),
         ("+duckdown", "") => Mark::Down(Some("+duckUp"), true),
-        ("ups", "") => Mark::PlainUp("!Ups"),
+        ("ups", "") => Mark::Up("!Ups", true),
         ("downs", "") => Mark::Down(Some("!Ups"), true),
-        ("up", "") => Mark::PlainUp("Up"),
+        ("up", "") => Mark::Up("Up", true),
         ("down", "") => Mark::Down(Some("Up"), true),
         ("create", "above") if comment == "create above / drop below" => Mark::Down(None, true),
         ("//@undo" | "@undo", "") => Mark::Down(None, true),
@@ -429,6 +486,12 @@ mod tests {
         check("-- Up\na\n-- Down\nb", "a", Some("b"));
         check("a;\n-- up\nb;", "a;\n-- up\nb;", None);
         check("-- Up\na;", "-- Up\na;", None);
+        // Beside another tool's marks, they are prose.
+        check(
+            "-- +goose Up\n-- Up\na;\n-- +goose Down\n-- Down\nb;",
+            "-- Up\na;",
+            Some("-- Down\nb;"),
+        );
     }
 
     #[test]
