@@ -202,3 +202,22 @@ fn a_failure_after_a_file_that_was_not_tried_is_no_failure_of_the_dry_run() {
     let reason = reply["not_tried"][1]["reason"].as_str();
     assert!(reason.is_some_and(|reason| reason.contains("because 2 was not tried")));
 }
+
+#[test]
+fn a_file_is_tried_with_the_settings_that_a_file_before_it_gives_the_database() {
+    let database = database("create schema s");
+    let alter = format!("alter database {} set search_path = s", database.name());
+    let texts = [
+        ("1_a.sql", alter.as_str()),
+        ("2_b.sql", "begin; create table b (); commit"),
+        ("3_c.sql", "comment on table s.b is ''"),
+    ];
+    let reply = dry_run(&database, &texts);
+    assert_eq!(versions(&reply["would_apply"]), ["1", "2", "3"], "{reply}");
+    let query = "SELECT to_regclass('s.b') IS NULL AND current_setting('search_path') <> 's'";
+    let row = database.client().query_one(query, &[]);
+    assert!(
+        row.expect("it is readable").get::<_, bool>(0),
+        "all is rolled back"
+    );
+}

@@ -120,6 +120,31 @@ fn a_request_that_was_stopped_halfway_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_redo_that_was_stopped_in_a_file_of_steps_goes_on_at_the_step() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "create table a (); vacuum; select 1"),
+        ("1_a.down.sql", "drop table a"),
+    ]);
+    let local = local(&database, dir.path());
+    succeed(&local, &json!({"action": "migrate"}));
+    let up = dir.path().join("1_a.sql");
+    let text = "create table a (); vacuum; select 1/0";
+    fs::write(&up, text).expect("there is room");
+    let event = json!({"action": "redo", "id": "steps"});
+    let error = local.invoke("migrations", &event.to_string());
+    let message = error.expect_err("the last step fails")["errorMessage"].to_string();
+    assert!(
+        message.contains("22012") && message.contains("steps"),
+        "{message}"
+    );
+    fs::write(&up, text.replace("1/0", "1")).expect("there is room");
+    let reply = succeed(&local, &event);
+    assert_eq!(versions(&reply["applied"]), ["1"]);
+    assert!(database.has("a"));
+}
+
+#[test]
 fn a_half_done_rollback_does_not_go_on_in_a_history_that_has_changed() {
     let (database, dir, local) = three();
     let down = dir.path().join("2_b.down.sql");

@@ -117,6 +117,8 @@ struct Report {
     built_in: Vec<Value>,
     not_tried: Vec<Value>,
     is_partial: bool,
+    /// Whether a file may have changed the settings of the database or the role.
+    defaults_changed: bool,
     /// The relations that existed before the dry run, each with its file as of now.
     relations: BTreeMap<u32, u32>,
     /// The locks that earlier files have taken, which are held until the end.
@@ -203,7 +205,7 @@ impl Report {
             ));
         }
         log::info!("trying {}", migration.up.path.display());
-        session.reset()?;
+        session.reset_in_transaction(self.defaults_changed)?;
         session.batch_execute("SAVEPOINT plain_lambda")?;
         let started = Instant::now();
         match run_and_check(session, migration, steps) {
@@ -215,7 +217,8 @@ impl Report {
         }
         let ms = started.elapsed().as_millis() as u64;
         // The names of relations are those of a session that is reset.
-        session.reset()?;
+        self.defaults_changed |= steps.changes_defaults;
+        session.reset_in_transaction(self.defaults_changed)?;
         session.batch_execute("RELEASE SAVEPOINT plain_lambda")?;
         let (locks, rewrites) = self.new_effects(session)?;
         Ok(Outcome::Tried(

@@ -271,6 +271,24 @@ impl Session {
             .batch_execute(&format!("{reset}; {settings}"))
     }
 
+    /// Resets the session in a transaction that goes on. `defaults_changed` says that the transaction
+    /// may have changed the settings of the database or the role.
+    ///
+    /// # Errors
+    /// Postgres's own.
+    pub(crate) fn reset_in_transaction(
+        &mut self,
+        defaults_changed: bool,
+    ) -> Result<(), postgres::Error> {
+        let follow = match defaults_changed {
+            true => FOLLOW_DEFAULTS,
+            false => "",
+        };
+        let settings = self.settings("SET LOCAL");
+        self.connection
+            .batch_execute(&format!("{RESET_SESSION}; {follow}; {settings}"))
+    }
+
     /// Says that what is sent next begins a transaction itself.
     pub(crate) fn expect_begin(&mut self) {
         self.open = true;

@@ -9,6 +9,7 @@ use super::error::RunError;
 use super::files::{self, Migration, Script};
 use super::history::{self, Applied};
 use super::request::{Earlier, Request};
+use super::resume::Resume;
 use super::run;
 use super::session::Session;
 use super::status::Status;
@@ -175,7 +176,11 @@ impl Plan<'_> {
             } else if let Some(version) = entry.strip_prefix("up ") {
                 let file = status.file(version);
                 let file = file.ok_or_else(|| changed_meanwhile(version))?;
-                plan.ups.push((file, Steps::of(&file.up)?));
+                let mut steps = Steps::of(&file.up)?;
+                if let Some(row) = status.begun(file) {
+                    steps.resume = Some(Resume::of(file, &steps, row, &[])?);
+                }
+                plan.ups.push((file, steps));
             }
         }
         match lacking.is_empty() {
@@ -259,7 +264,12 @@ fn apply_again(
     };
     let (done, rest): (Vec<_>, Vec<_>) = plan.ups.iter().partition(|(file, _)| is_done(file));
     let rest: Vec<(&Migration, &Steps)> = rest.iter().map(|(file, steps)| (*file, steps)).collect();
-    let progress = run::apply_in_order(session, status, &rest)?;
+    let progress = run::apply_in_order(session, status, &rest).map_err(|failure| {
+        failure.append(&format!(
+            "; the migrations are rolled back; to apply them again, {}",
+            request.how_to_go_on()
+        ))
+    })?;
     let rows = status.applied.iter();
     let rows = rows.filter(|row| done.iter().any(|(file, _)| file.has_row(row)));
     let applied: Vec<Value> = rows.map(Applied::to_json).chain(progress.applied).collect();
