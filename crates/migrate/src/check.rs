@@ -9,6 +9,7 @@ mod catalog;
 mod operation;
 mod pending;
 mod read;
+mod types;
 mod words;
 
 use crate::Migrator;

@@ -3,7 +3,8 @@
 //! Must not know any database, as `read`.
 
 use super::operation::{Effect, Lock, Operation, Reading, Relation, When, Work};
-use super::words::{Name, Words};
+use super::types;
+use super::words::{Name, Words, is_in};
 use crate::sql::TokenKind;
 
 const EXPAND: &str =
@@ -19,35 +20,8 @@ const BOUND_CHECK: &str = "ADD CONSTRAINT … CHECK of the partition's bound NOT
                            and ATTACH PARTITION then does not scan";
 const CHECK_DEFAULT: &str = "a valid CHECK on the default partition that excludes the new bound";
 
-/// Types that are no domains, so that the catalog need not be asked.
-const PLAIN_TYPES: [&str; 26] = [
-    "bool",
-    "bpchar",
-    "bytea",
-    "cidr",
-    "date",
-    "float4",
-    "float8",
-    "inet",
-    "int2",
-    "int4",
-    "int8",
-    "interval",
-    "json",
-    "jsonb",
-    "money",
-    "numeric",
-    "point",
-    "text",
-    "time",
-    "timestamp",
-    "timestamptz",
-    "timetz",
-    "uuid",
-    "varbit",
-    "varchar",
-    "xml",
-];
+/// The types whose default takes a number from a sequence.
+const SERIAL: &str = "bigserial serial serial2 serial4 serial8 smallserial";
 
 /// Reads the statement after `ALTER`.
 pub(super) fn read(mut words: Words, reading: &mut Reading) {
@@ -222,23 +196,20 @@ impl Action<'_, '_> {
         let Some(column) = self.words.identifier() else {
             return;
         };
-        let (kind, _) = type_of(&mut self.words);
+        let (kind, _) = types::take(&mut self.words);
         let rest = self.words;
         let default = default_of(rest);
         let mut found = Vec::new();
-        let is_serial = matches!(
-            kind.as_str(),
-            "bigserial" | "serial" | "serial2" | "serial4" | "serial8" | "smallserial"
-        );
+        let is_serial = is_in(SERIAL, &kind);
         if is_serial || rest.has("as identity") || is_stored(rest) {
             found.push((Work::Rewrite, When::Always, EXPAND));
         }
         let mut called = default.map(Words::called).unwrap_or_default();
-        called.retain(|name| name != "now" && !PLAIN_TYPES.contains(&name.as_str()));
+        called.retain(|name| name != "now" && !types::is_plain(name));
         if !called.is_empty() {
             found.push((Work::Rewrite, When::Volatile(called), FILL));
         }
-        if !kind.starts_with('_') && !PLAIN_TYPES.contains(&kind.as_str()) {
+        if !types::is_plain(&kind) {
             found.push((
                 Work::Rewrite,
                 When::Constrained(kind),
@@ -283,7 +254,7 @@ impl Action<'_, '_> {
     }
 
     fn alter_type(&mut self, column: String) {
-        let (kind, modifiers) = type_of(&mut self.words);
+        let (kind, modifiers) = types::take(&mut self.words);
         let has_collation = self.words.has("collate");
         let is_plain = !self.words.skip_past("using") || is_cast_to(self.words, &column, &kind);
         let conditions = [
@@ -477,69 +448,5 @@ fn is_cast_to(mut expression: Words, column: &str, kind: &str) -> bool {
     }
     let is_column = expression.identifier().as_deref() == Some(column);
     let is_cast = expression.eat_symbol(b':') && expression.eat_symbol(b':');
-    is_column && is_cast && type_of(&mut expression).0 == kind && expression.0.is_empty()
-}
-
-/// Takes a type, and returns its name as in `pg_type` and its modifiers.
-fn type_of(words: &mut Words) -> (String, Vec<i32>) {
-    let Some(name) = words.name() else {
-        return (String::new(), Vec::new());
-    };
-    let mut name = match (name.schema, name.name.as_str()) {
-        (None | Some(_), "int" | "integer") => "int4",
-        (_, "bigint") => "int8",
-        (_, "smallint") => "int2",
-        (_, "real") => "float4",
-        (_, "float") => "float8",
-        (_, "double") if words.eat("precision") => "float8",
-        (_, "decimal" | "dec") => "numeric",
-        (_, "boolean") => "bool",
-        (_, "character" | "char") if words.eat("varying") => "varchar",
-        (_, "character" | "char") => "bpchar",
-        (_, "bit") if words.eat("varying") => "varbit",
-        (_, other) => other,
-    }
-    .to_string();
-    let mut modifiers = match name.as_str() {
-        "bpchar" | "bit" => vec![1],
-        _ => Vec::new(),
-    };
-    if words
-        .0
-        .first()
-        .is_some_and(|token| token.kind == TokenKind::Symbol(b'('))
-    {
-        let group = words.skip_one();
-        let numbers = group
-            .0
-            .iter()
-            .filter(|token| token.kind == TokenKind::Number);
-        modifiers = numbers
-            .filter_map(|token| token.text.parse().ok())
-            .collect();
-    }
-    if matches!(name.as_str(), "timestamp" | "time") {
-        if words.eat("with time zone") {
-            name.push_str("tz");
-        }
-        words.eat("without time zone");
-    }
-    while words.eat("array")
-        || words
-            .0
-            .first()
-            .is_some_and(|token| token.kind == TokenKind::Symbol(b'['))
-    {
-        if words
-            .0
-            .first()
-            .is_some_and(|token| token.kind == TokenKind::Symbol(b'['))
-        {
-            words.skip_one();
-        }
-        if !name.starts_with('_') {
-            name.insert(0, '_');
-        }
-    }
-    (name, modifiers)
+    is_column && is_cast && types::take(&mut expression).0 == kind && expression.0.is_empty()
 }

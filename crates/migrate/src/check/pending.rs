@@ -139,13 +139,17 @@ impl<'a> Pending<'a> {
         if is_proven {
             (operation.work, operation.instead) = (Work::Nothing, "");
         }
-        let is_defined = match &operation.when {
+        let when = match &mut operation.when {
+            When::NoColumn(_, when) => &mut **when,
+            when => when,
+        };
+        let is_defined = match when {
             When::Volatile(called) => called.iter().any(|name| self.defined.contains(name)),
             When::Constrained(domain) => self.defined.contains(domain),
             _ => false,
         };
         if is_defined {
-            operation.when = When::Always;
+            *when = When::Always;
         }
         Some(operation)
     }

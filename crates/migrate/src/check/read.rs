@@ -6,7 +6,7 @@
 
 use super::alter;
 use super::operation::{Effect, Lock, Reading, Relation, When, Work};
-use super::words::{Name, Words};
+use super::words::{Name, Words, is_in};
 
 const CONCURRENTLY: &str = "CREATE INDEX CONCURRENTLY, in a statement outside of BEGIN and COMMIT";
 const BATCHED: &str = "batches: a file that begins with `-- batched: table by key`";
@@ -15,32 +15,8 @@ const STILL_USED: &str =
 const REPACK: &str = "pg_repack, which is an extension and locks briefly";
 
 /// Names that a SELECT may call without doing anything to a table.
-const HARMLESS: [&str; 24] = [
-    "array",
-    "array_agg",
-    "as",
-    "cast",
-    "coalesce",
-    "concat",
-    "count",
-    "currval",
-    "exists",
-    "format",
-    "from",
-    "in",
-    "lastval",
-    "max",
-    "min",
-    "nextval",
-    "now",
-    "over",
-    "pg_get_serial_sequence",
-    "pg_notify",
-    "pg_sleep",
-    "select",
-    "set_config",
-    "setval",
-];
+const HARMLESS: &str = "array array_agg as cast coalesce concat count currval exists format from in \
+    lastval max min nextval now over pg_get_serial_sequence pg_notify pg_sleep select set_config setval";
 
 impl Reading {
     /// Reads a statement whose first word is `keyword`.
@@ -186,35 +162,29 @@ impl Reading {
             words.eat("if exists");
             for index in words.names() {
                 let index = Relation::OfIndex(index);
-                let instead = "DROP INDEX CONCURRENTLY, which waits for no lock that others need";
+                let instead = "DROP INDEX CONCURRENTLY, outside of BEGIN and COMMIT";
                 self.add(index, Lock::AccessExclusive, Work::Nothing, instead);
             }
         }
     }
 
     fn reindex(&mut self, mut words: Words) {
-        let mut options = words;
-        if words.eat_symbol(b'(') {
-            words = options;
-            options = words.skip_one();
-            if options.0.iter().any(|token| token.is("concurrently")) {
-                return;
-            }
+        let options = words.group();
+        if options.has("concurrently") || words.has("concurrently") {
+            return;
         }
-        let relation = match () {
-            () if words.eat("index") => Relation::OfIndex,
-            () if words.eat("table") => Relation::Table,
-            () => {
-                self.unknown = Some("it works on every table of the schema or database");
-                return;
-            }
-        };
-        if words.eat("concurrently") {
+        let is_index = words.eat("index");
+        if !is_index && !words.eat("table") {
+            self.unknown = Some("it works on every table of the schema or database");
             return;
         }
         if let Some(name) = words.name() {
+            let relation = match is_index {
+                true => Relation::OfIndex(name),
+                false => Relation::Table(name),
+            };
             let instead = "REINDEX … CONCURRENTLY, outside of BEGIN and COMMIT";
-            self.add(relation(name), Lock::Share, Work::Index, instead);
+            self.add(relation, Lock::Share, Work::Index, instead);
         }
     }
 
@@ -230,15 +200,8 @@ impl Reading {
     }
 
     fn vacuum(&mut self, mut words: Words) {
-        let mut options = words;
-        let is_full = match words.eat_symbol(b'(') {
-            true => {
-                words = options;
-                options = words.skip_one();
-                options.0.iter().any(|token| token.is("full"))
-            }
-            false => words.eat("full"),
-        };
+        let options = words.group();
+        let is_full = options.has("full") || words.eat("full");
         if !is_full {
             return;
         }
@@ -344,7 +307,7 @@ impl Reading {
             let schemas = schemas.filter(|schema| !schema.is_empty()).collect();
             self.effects.push(Effect::SearchPath(schemas));
         }
-        if called.iter().any(|name| !HARMLESS.contains(&name.as_str())) {
+        if called.iter().any(|name| !is_in(HARMLESS, name)) {
             self.unknown = Some("what its functions do is not in the file");
         }
         if words.has("into") {

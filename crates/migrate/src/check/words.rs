@@ -105,6 +105,14 @@ impl<'a> Words<'a> {
         Words(tokens.get(1..).unwrap_or(&[]))
     }
 
+    /// Takes the parentheses that come next, if they do, and returns what they enclose.
+    pub(super) fn group(&mut self) -> Words<'a> {
+        match self.0.first() {
+            Some(token) if token.kind == TokenKind::Symbol(b'(') => self.skip_one(),
+            _ => Words(&[]),
+        }
+    }
+
     /// Splits the rest at the commas that stand in no parentheses.
     pub(super) fn parts(mut self) -> Vec<Words<'a>> {
         let (mut parts, mut start) = (Vec::new(), self.0);
@@ -159,6 +167,11 @@ impl<'a> Words<'a> {
         });
         calls.map(|pair| identifier(&pair[0])).collect()
     }
+}
+
+/// Returns whether a name is one of the words of a list.
+pub(super) fn is_in(list: &str, name: &str) -> bool {
+    list.split(' ').any(|word| word == name)
 }
 
 #[cfg(test)]
