@@ -12,12 +12,14 @@ mod options;
 mod problems;
 mod read;
 mod sections;
+mod start;
 mod structure;
 mod template;
 mod version;
 
 pub(crate) use flyway::Callbacks;
 pub(crate) use mark::Mark;
+pub(crate) use start::Start;
 pub(crate) use version::{Order, Version};
 
 use super::sql::{self, Place, Statement};
@@ -40,16 +42,6 @@ pub(crate) struct Files {
     pub start: Option<Start>,
     /// The scripts that run around the migrations.
     pub callbacks: Callbacks,
-}
-
-/// A migration that stands for others: a baseline of Flyway's, or Rails' `structure.sql`. It is
-/// applied where nothing else is.
-#[derive(Debug)]
-pub(crate) struct Start {
-    /// The migration, with the version of the newest one that it stands for.
-    pub migration: Migration,
-    /// The versions that it stands for; `None` if it stands for all up to its own.
-    pub versions: Option<Vec<String>>,
 }
 
 /// A migration: a version, a name, and the scripts that apply it and roll it back.
