@@ -239,7 +239,15 @@ impl Status {
                 (kind, version.is_empty()),
                 ("late", true)
                     | (
-                        "edited" | "missing" | "change" | "hold" | "index" | "rewrite" | "scan",
+                        "edited"
+                            | "missing"
+                            | "again"
+                            | "done"
+                            | "change"
+                            | "hold"
+                            | "index"
+                            | "rewrite"
+                            | "scan",
                         false
                     )
             )

@@ -169,7 +169,7 @@ impl Run<'_> {
         let mut prefix = progress.prefix.clone();
         let mut message = String::new();
         for at in range.clone() {
-            let sha256 = prefix.sha256_until(self.script, self.steps, at + 1);
+            let sha256 = self.checksum(at + 1, &mut prefix);
             let row = self.row(at + 1, sha256, Duration::ZERO, history::put_timed);
             message += "BEGIN;";
             message += &self.script.text[self.steps.statements[at].span.clone()];
@@ -278,7 +278,7 @@ impl Run<'_> {
         started: Instant,
         progress: &mut Progress,
     ) -> Result<(), RunError> {
-        let sha256 = self.checksum(done, progress);
+        let sha256 = self.checksum(done, &mut progress.prefix);
         self.record_and_commit(done, sha256, started.elapsed(), false)?;
         (progress.statement, progress.begun) = (done, None);
         Ok(())
@@ -291,7 +291,7 @@ impl Run<'_> {
         remembered: &str,
         progress: &mut Progress,
     ) -> Result<(), RunError> {
-        let sha256 = self.checksum(at, progress);
+        let sha256 = self.checksum(at, &mut progress.prefix);
         let row = self.row(at, sha256, Duration::ZERO, |entry| {
             history::put_begun(entry, remembered)
         });
@@ -306,15 +306,16 @@ impl Run<'_> {
         started: Instant,
         progress: &mut Progress,
     ) -> Result<(), RunError> {
-        let sha256 = self.checksum(at, progress);
+        let sha256 = self.checksum(at, &mut progress.prefix);
         self.session.begin_step()?;
         self.record_and_commit(at, sha256, started.elapsed(), false)
     }
 
-    fn checksum(&self, done: usize, progress: &mut Progress) -> String {
+    /// Returns the checksum of the text of the statements that are done; once all are, of the file's.
+    fn checksum(&self, done: usize, prefix: &mut Prefix) -> String {
         match done == self.steps.statements.len() {
             true => self.script.sha256(),
-            false => progress.prefix.sha256_until(self.script, self.steps, done),
+            false => prefix.sha256_until(self.script, self.steps, done),
         }
     }
 

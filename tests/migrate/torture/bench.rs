@@ -11,9 +11,9 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The name of the database.
@@ -24,9 +24,6 @@ const STEPS_OF_A_BLOCK: i64 = 4;
 
 /// The files with such a block. Only a person knows whether it has run when its run was killed.
 const COMMITTING: [&str; 2] = ["026", "027"];
-
-/// The files that the engine does not run rightly yet; the variable LATE names others, or none.
-const LATE: &str = "007 008 011 014 015 016 020 026 027 031 033 034 035 037 038 041 042";
 
 /// A server, and two ways to it that a strike needs.
 pub(super) struct Bench {
@@ -327,24 +324,7 @@ fn connect(url: &str) -> Client {
 
 /// Returns the folder of the history.
 fn history_dir() -> PathBuf {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
-    let copy = || {
-        let dir = root().join("target/tests/torture-history");
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).expect("there is room");
-        let late = std::env::var("LATE").unwrap_or(LATE.to_string());
-        let files = fs::read_dir(root().join("tests/migrate/torture/history"));
-        for file in files.expect("it is there") {
-            let file = file.expect("it is there");
-            let name = file.file_name();
-            let mut late = late.split_whitespace();
-            if !late.any(|late| name.as_encoded_bytes().starts_with(late.as_bytes())) {
-                fs::copy(file.path(), dir.join(name)).expect("there is room");
-            }
-        }
-        dir
-    };
-    DIR.get_or_init(copy).clone()
+    root().join("tests/migrate/torture/history")
 }
 
 /// Returns the files in their order.

@@ -155,7 +155,7 @@ const NEVER: [&str; 5] = [
     "already exists",
     "duplicate key",
     "panicked",
-    "MigrationsDiffer",
+    "was edited",
     "InvalidMigrations",
 ];
 
@@ -428,7 +428,7 @@ fn is_untrue(bench: &Bench, said: &str) -> bool {
     let Some((before, _)) = said.split_once("rolled it back") else {
         return false;
     };
-    let Some((_, name)) = before.rsplit_once("/torture-history/") else {
+    let Some((_, name)) = before.rsplit_once("/torture/history/") else {
         return false;
     };
     let query = "SELECT count(*) > 0 FROM plain_lambda.migrations
