@@ -1,12 +1,16 @@
 //! Files that run in batches: `-- batched: <table> by <key>`.
 
 use super::{MIGRATE, check_fails, files, local, versions};
-use crate::support::{Database, Local, PgBouncer, bootstrap, needs, wait_for};
+use crate::support::proxy::{self, Fault};
+use crate::support::{Database, Local, PgBouncer, Program, bootstrap, needs, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Adds one to each row, so that a row which is met twice or never is seen.
@@ -373,6 +377,77 @@ fn a_row_that_another_session_has_locked_is_waited_for_and_the_session_is_named(
         assert_eq!(run.join().expect("no panic")["status"], "done");
     });
     assert_eq!(count(&database, "n = 1"), 500);
+}
+
+/// Returns a file whose rows take 10 ms each.
+fn ten_ms_a_row() -> TempDir {
+    let text = "-- batched: t by id\nUPDATE t SET n = n + 1 + length(pg_sleep(0.01)::text) \
+                WHERE id BETWEEN $1 AND $2";
+    files(&[("1_a.sql", text)])
+}
+
+#[test]
+fn batches_of_slow_rows_are_short_and_shorter_while_others_wait() {
+    let database = database_of(600);
+    let dir = ten_ms_a_row();
+    let longest = thread::scope(|scope| {
+        let run = scope.spawn(|| run(&database.url(), dir.path()));
+        let mut client = database.client();
+        let mut longest = Duration::ZERO;
+        // Always wants the row with which the next batch begins.
+        let next = "SELECT coalesce((progress->>'after')::bigint, 0) + 1
+                    FROM plain_lambda.migrations WHERE version = '1'";
+        while !run.is_finished() {
+            let row = client.query_opt(next, &[]).ok().flatten();
+            let id: i64 = row.map_or(1, |row| row.get(0));
+            let began = Instant::now();
+            let update = "UPDATE t SET n = n WHERE id = $1";
+            client.execute(update, &[&id]).expect("it may");
+            longest = longest.max(began.elapsed());
+        }
+        let reply = run.join().expect("it ends");
+        let reply: Value = serde_json::from_str(&reply).expect("it is JSON");
+        // Without anybody who waits, a batch would have some 40 rows.
+        let batches = reply["applied"][0]["progress"]["batches"].as_u64();
+        assert!(batches > Some(30), "{reply}");
+        longest
+    });
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
+    assert_eq!(count(&database, "n = 1"), 600);
+}
+
+#[test]
+fn a_process_that_freezes_in_a_batch_keeps_its_locks_for_a_second() {
+    let database = database_of(600);
+    let dir = ten_ms_a_row();
+    let mute = Arc::new(AtomicBool::new(false));
+    let port = proxy::start(database.port(), Fault::Mute(Arc::clone(&mute)));
+    let mut frozen = Program::start(
+        Command::new(bootstrap())
+            .args(["migrate", MIGRATE])
+            .env("DATABASE_URL", database.url_at(port))
+            .env("MIGRATIONS_DIR", dir.path()),
+    );
+    let mut client = database.client();
+    let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                   AND state = 'active' AND query LIKE 'UPDATE t%' AND query_start < now() - interval '50 ms'";
+    wait_for("a batch", || {
+        let row = client.query_one(running, &[]).expect("it may");
+        (row.get::<_, i64>(0) > 0).then_some(())
+    });
+    mute.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    let update = "UPDATE t SET n = n";
+    client.execute(update, &[]).expect("it may");
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    frozen.signal("KILL");
+    frozen.wait();
+    run(&database.url(), dir.path());
+    assert_eq!(count(&database, "n = 1"), 600);
 }
 
 #[test]
