@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -386,34 +386,39 @@ fn ten_ms_a_row() -> TempDir {
     files(&[("1_a.sql", text)])
 }
 
+/// Always wants the row with which the next batch begins; returns the longest time that one took.
+fn want_next_rows(database: &Database, has_ended: impl Fn() -> bool) -> Duration {
+    let mut client = database.client();
+    let mut longest = Duration::ZERO;
+    let next = "SELECT coalesce((progress->>'after')::bigint, 0) + 1
+                FROM plain_lambda.migrations WHERE version = '1'";
+    while !has_ended() {
+        let row = client.query_opt(next, &[]).ok().flatten();
+        let id: i64 = row.map_or(1, |row| row.get(0));
+        let began = Instant::now();
+        let update = "UPDATE t SET n = n WHERE id = $1";
+        client.execute(update, &[&id]).expect("it may");
+        longest = longest.max(began.elapsed());
+    }
+    longest
+}
+
 #[test]
 fn batches_of_slow_rows_are_short_and_shorter_while_others_wait() {
-    let database = database_of(600);
+    let database = database_of(240);
     let dir = ten_ms_a_row();
     let longest = thread::scope(|scope| {
         let run = scope.spawn(|| run(&database.url(), dir.path()));
-        let mut client = database.client();
-        let mut longest = Duration::ZERO;
-        // Always wants the row with which the next batch begins.
-        let next = "SELECT coalesce((progress->>'after')::bigint, 0) + 1
-                    FROM plain_lambda.migrations WHERE version = '1'";
-        while !run.is_finished() {
-            let row = client.query_opt(next, &[]).ok().flatten();
-            let id: i64 = row.map_or(1, |row| row.get(0));
-            let began = Instant::now();
-            let update = "UPDATE t SET n = n WHERE id = $1";
-            client.execute(update, &[&id]).expect("it may");
-            longest = longest.max(began.elapsed());
-        }
+        let longest = want_next_rows(&database, || run.is_finished());
         let reply = run.join().expect("it ends");
         let reply: Value = serde_json::from_str(&reply).expect("it is JSON");
         // Without anybody who waits, a batch would have some 40 rows.
         let batches = reply["applied"][0]["progress"]["batches"].as_u64();
-        assert!(batches > Some(30), "{reply}");
+        assert!(batches > Some(12), "{reply}");
         longest
     });
     assert!(longest < Duration::from_secs(1), "{longest:?}");
-    assert_eq!(count(&database, "n = 1"), 600);
+    assert_eq!(count(&database, "n = 1"), 240);
 }
 
 #[test]
@@ -429,21 +434,20 @@ fn a_process_that_freezes_in_a_batch_keeps_its_locks_for_a_second() {
             .env("MIGRATIONS_DIR", dir.path()),
     );
     let mut client = database.client();
-    let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-                   AND state = 'active' AND query LIKE 'UPDATE t%' AND query_start < now() - interval '50 ms'";
+    // The first batch may take too long, and then holds no lock.
+    let running = "SELECT count(*) FROM plain_lambda.migrations, pg_stat_activity
+                   WHERE progress IS NOT NULL AND datname = current_database() AND state = 'active'
+                     AND query LIKE 'UPDATE t%' AND query_start < now() - interval '20 ms'";
     wait_for("a batch", || {
-        let row = client.query_one(running, &[]).expect("it may");
+        let row = client.query_one(running, &[]).ok()?;
         (row.get::<_, i64>(0) > 0).then_some(())
     });
     mute.store(true, Ordering::Relaxed);
-    let began = Instant::now();
-    let update = "UPDATE t SET n = n";
-    client.execute(update, &[]).expect("it may");
-    assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
-    );
+    // It is more than a second, as the machine may have much to do.
+    let limit = "SET statement_timeout = '6 s'";
+    client.batch_execute(limit).expect("it may");
+    let updated = client.execute("UPDATE t SET n = n", &[]);
+    updated.expect("the locks are free");
     frozen.signal("KILL");
     frozen.wait();
     run(&database.url(), dir.path());
@@ -453,17 +457,16 @@ fn a_process_that_freezes_in_a_batch_keeps_its_locks_for_a_second() {
 #[test]
 fn two_runs_behind_a_pooler_share_the_batches() {
     needs!(PgBouncer);
-    let database = database_of(3000);
+    let database = database_of(200);
     let pgbouncer = PgBouncer::start(&database, "");
-    let text = ADD_ONE.replace("by id", "by id, 50 rows");
-    let dir = files(&[("1_a.sql", &text)]);
+    let dir = ten_ms_a_row();
     let url = database.url_at(pgbouncer.port());
     thread::scope(|scope| {
-        for _ in 0..3 {
-            scope.spawn(|| run(&url, dir.path()));
-        }
+        let runs = [(); 3].map(|()| scope.spawn(|| run(&url, dir.path())));
+        // A run pauses for who waits, and the others go on meanwhile.
+        want_next_rows(&database, || runs.iter().all(ScopedJoinHandle::is_finished));
     });
-    assert_eq!(count(&database, "n = 1"), 3000);
+    assert_eq!(count(&database, "n = 1"), 200);
 }
 
 #[test]
