@@ -1,6 +1,7 @@
 //! The migrations function on a real database: one run, a second one, two at once, and failing files.
 
 mod actions;
+mod alone;
 mod batched;
 mod batched_killed;
 mod batched_standby;

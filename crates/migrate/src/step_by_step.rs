@@ -76,11 +76,10 @@ impl Run<'_> {
             progress.is_ready = true;
         }
         let started = Instant::now();
-        // A person has said that the last statement is done, so only its entry is missing.
-        let end = self.steps.statements.len();
-        if progress.statement == end && self.steps.resume.is_some() {
+        // A file without statements, or whose last one is done, as a person has said.
+        if progress.statement == self.steps.statements.len() {
             self.session.begin_step()?;
-            self.finish(end, started, progress)?;
+            self.finish(progress.statement, started, progress)?;
         }
         loop {
             let steps = self.steps.from(progress.statement);
