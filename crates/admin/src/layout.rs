@@ -26,6 +26,9 @@ pub(crate) struct Entry {
     pub name: &'static str,
 }
 
+/// The place of the page in the document. No text of Postgres and no path has this character.
+const MAIN: &str = "\0";
+
 #[derive(Template)]
 #[template(path = "layout.html")]
 struct Document<'a> {
@@ -33,25 +36,31 @@ struct Document<'a> {
     style: String,
     script: String,
     title: &'a str,
-    main: &'a str,
+    main: &'static str,
 }
 
 impl Layout<'_> {
     /// Returns a page in the layout.
     pub(crate) fn around(&self, status: u16, title: &str, main: &impl Template) -> Response {
-        self.document(status, title, &render(main))
+        self.document(status, title, render(main))
     }
 
-    /// Not generic, unlike `around`, so that the executable does not hold a copy for each page.
-    fn document(&self, status: u16, title: &str, main: &str) -> Response {
+    /// Not generic, unlike `around`, so that the executable does not hold a copy for each page. The
+    /// rest is put around `main` in place: a page of a wide table has tens of megabytes.
+    fn document(&self, status: u16, title: &str, mut main: String) -> Response {
         let document = Document {
             layout: self,
             style: assets::style(),
             script: assets::script(),
             title,
-            main,
+            main: MAIN,
         };
-        Response::html(status, render(&document))
+        let around = render(&document);
+        let (before, after) = around.split_once(MAIN).expect("the template has it");
+        main.reserve_exact(around.len());
+        main.insert_str(0, before);
+        main.push_str(after);
+        Response::html(status, main)
     }
 }
 

@@ -87,14 +87,20 @@ impl Site {
             None => self.answer(invocation, &request, &user),
             Some(rejection) => error_pages::rejected(&request, rejection),
         };
-        let reply = finish(response, &request, invocation, user.get());
-        if reply.body.len() <= request.reply_limit() {
-            return Ok(reply);
-        }
-        let line = access_log::loggable(&request);
-        log::error!("failed to answer {line}: the page is too large");
-        let response = error_pages::too_large(&request);
-        Ok(finish(response, &request, invocation, user.get()))
+        let response = prepare(response, &request, invocation);
+        let (mut status, limit) = (response.status, request.reply_limit());
+        // The reply is larger than the body, and is not made where the body is too large.
+        let reply = (response.body.len() <= limit).then(|| response.into_reply(request.shape));
+        let reply = reply.filter(|reply| reply.body.len() <= limit);
+        let reply = reply.unwrap_or_else(|| {
+            let line = access_log::loggable(&request);
+            log::error!("failed to answer {line}: the page is too large");
+            let response = prepare(error_pages::too_large(&request), &request, invocation);
+            status = response.status;
+            response.into_reply(request.shape)
+        });
+        access_log::write(&request, status, user.get());
+        Ok(reply)
     }
 
     /// Runs the action that an event names: an action of the migration engine, `user` or `doctor`.
@@ -198,15 +204,8 @@ impl Site {
     }
 }
 
-/// Prepares a response for the browser, logs the request, and makes the reply.
-fn finish(
-    response: Response,
-    request: &Request,
-    invocation: &Invocation,
-    user: Option<i64>,
-) -> Reply {
+/// Prepares a response for the browser.
+fn prepare(response: Response, request: &Request, invocation: &Invocation) -> Response {
     let response = response.with("x-request-id", invocation.request_id.clone());
-    let response = web::prepare(response, request);
-    access_log::write(request, response.status, user);
-    response.into_reply(request.shape)
+    web::prepare(response, request)
 }
