@@ -4,19 +4,22 @@
 //! in vain for a lock is tried again, with all that was rolled back with it. Must not know of other
 //! files, or of the order of migrations.
 
+mod send;
+mod step_by_step;
+
 use super::alone::Care;
 use super::error::{self, RunError, Sent};
 use super::files::{Migration, Script};
 use super::history::{self, Entry};
 use super::session::{LOCK_IS_LOST, Session};
 use super::sql::Place;
-use super::step_by_step::Progress;
 use super::steps::Steps;
 use database::{describe, notice};
 use handler::{Failure, Kind};
 use postgres::error::{Severity, SqlState};
 use std::thread;
 use std::time::{Duration, Instant};
+use step_by_step::Progress;
 
 /// The number of attempts at a script that waits in vain for a lock.
 const ATTEMPTS: u32 = 10;

@@ -9,7 +9,7 @@ use super::check;
 use super::error::RunError;
 use super::files::{self, Files, Migration, Version};
 use super::history::{self, Applied};
-use super::resume::Resume;
+use super::resume::resume;
 use super::session::Session;
 use super::status::{Status, to_json};
 use super::steps::Steps;
@@ -180,7 +180,7 @@ pub(crate) fn plan<'a>(
         }
         let mut steps = Steps::of(&migration.up)?;
         if let Some(row) = status.begun(migration) {
-            steps.resume = Some(Resume::of(migration, &steps, row, &options.allow)?);
+            steps.resume = Some(resume(migration, &steps, row, &options.allow)?);
         }
         planned.push((migration, steps));
     }

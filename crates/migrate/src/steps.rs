@@ -6,7 +6,6 @@
 //! statement between them. Must not know any database: it only reads the statements.
 
 use super::files::{Mark, Script, hexadecimal, update};
-use super::resume::Resume;
 use super::sql::{Control, Modes, SessionEffect, Statement};
 use handler::Failure;
 use sha2::{Digest, Sha256};
@@ -29,6 +28,15 @@ pub(crate) struct Steps {
     pub resume: Option<Resume>,
     /// The steps of the script, in order, if it does not run in one transaction.
     steps: Vec<Step>,
+}
+
+/// Where a script is resumed.
+pub(crate) struct Resume {
+    /// The index of the next statement.
+    pub statement: usize,
+    /// What the next statement found before it, if a killed run has begun it outside of a
+    /// transaction, so that it may be done.
+    pub begun: Option<String>,
 }
 
 /// The statements that run between two writes to the history.

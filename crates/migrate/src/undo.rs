@@ -9,7 +9,7 @@ use super::error::RunError;
 use super::files::{self, Migration, Script};
 use super::history::{self, Applied};
 use super::request::{Earlier, Request};
-use super::resume::Resume;
+use super::resume::resume;
 use super::run;
 use super::session::Session;
 use super::status::Status;
@@ -178,7 +178,7 @@ impl Plan<'_> {
                 let file = file.ok_or_else(|| changed_meanwhile(version))?;
                 let mut steps = Steps::of(&file.up)?;
                 if let Some(row) = status.begun(file) {
-                    steps.resume = Some(Resume::of(file, &steps, row, &[])?);
+                    steps.resume = Some(resume(file, &steps, row, &[])?);
                 }
                 plan.ups.push((file, steps));
             }

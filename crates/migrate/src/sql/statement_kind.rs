@@ -433,8 +433,13 @@ pub(crate) fn identifier(token: &Token) -> String {
 /// Returns a name of several parts as a statement has it, with quotes. The database before the schema
 /// is left out, as it can only be this one.
 fn written(names: &[String]) -> String {
-    let quoted = |name: &String| format!("\"{}\"", name.replace('"', "\"\""));
-    let parts: Vec<String> = names.iter().rev().take(2).rev().map(quoted).collect();
+    let parts: Vec<String> = names
+        .iter()
+        .rev()
+        .take(2)
+        .rev()
+        .map(|name| database::quote(name))
+        .collect();
     parts.join(".")
 }
 

@@ -5,13 +5,13 @@
 //! of a transaction, the history records that it begins; after it, that it is done. Must not know
 //! why a step is tried again.
 
-use super::alone::{Care, Finding};
-use super::apply::{HistoryEffect, Run, needs_steps};
-use super::error::RunError;
-use super::files::Script;
-use super::history;
-use super::sql::{Control, SessionEffect};
-use super::steps::{Frame, Prefix, Step, Steps};
+use super::{HistoryEffect, Run, needs_steps};
+use crate::alone::{Care, Finding};
+use crate::error::RunError;
+use crate::files::Script;
+use crate::history;
+use crate::sql::{Control, SessionEffect};
+use crate::steps::{Frame, Prefix, Step, Steps};
 use database::describe;
 use handler::{Failure, Kind};
 use std::time::{Duration, Instant};

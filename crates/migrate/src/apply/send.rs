@@ -3,10 +3,10 @@
 //! Postgres runs the statements of one message in order, as if each had come alone, and gives an
 //! error's position in the whole message. Must not know any transaction, or the history.
 
-use super::apply::Run;
-use super::error::{self, RunError, Sent};
-use super::sql::Statement;
+use super::Run;
 use super::step_by_step::Progress;
+use crate::error::{self, RunError, Sent};
+use crate::sql::Statement;
 use database::notice;
 use postgres::Client;
 use std::io::{self, Write};
