@@ -3,7 +3,8 @@
 /// The query that reads the history of migrations.
 pub const APPLIED: &str = "
     SELECT version, name, sha256, duration_ms, statements, begun, run,
-           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+           to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), remembered,
+           progress::text
     FROM plain_lambda.migrations";
 
 /// Returns the answer for the number of applied migrations.
