@@ -11,6 +11,8 @@ use std::thread;
 pub(crate) enum Fault {
     /// Forwards bytes that contain these words, and cuts the connection before the answer.
     CutAfter(&'static str),
+    /// Does so once: with `true` behind the words, with `false` before them. Then forwards everything.
+    CutOnceAt(&'static str, bool, AtomicBool),
     /// Refuses a number of connections with an SQLSTATE and a message, as Neon's proxy and a server
     /// that starts up do.
     Refuse(AtomicUsize, &'static str, &'static str),
@@ -33,7 +35,12 @@ pub(crate) const NO_FAULT: usize = usize::MAX;
 
 /// Starts a proxy to a port of this machine; returns the port of the proxy.
 pub(crate) fn start(server: u16, fault: Fault) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has free ports");
+    start_at(0, server, fault)
+}
+
+/// Starts a proxy at a port; 0 is any.
+pub(crate) fn start_at(port: u16, server: u16, fault: Fault) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
     let port = listener.local_addr().expect("it is bound").port();
     let fault = Arc::new(fault);
     thread::spawn(move || {
@@ -105,6 +112,15 @@ fn forward(mut from: TcpStream, mut to: TcpStream, fault: &Fault, made_later: bo
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.write_all(sent);
                 return;
+            }
+            Fault::CutOnceAt(words, pass, is_done)
+                if holds(sent, words) && !is_done.swap(true, Ordering::Relaxed) =>
+            {
+                let _ = from.shutdown(Shutdown::Both);
+                if *pass {
+                    let _ = to.write_all(sent);
+                }
+                break;
             }
             _ if to.write_all(sent).is_err() => break,
             _ => {}

@@ -7,7 +7,7 @@ use handler::{Failure, Kind};
 use serde_json::{Map, Value};
 
 /// The action that an event names, with its fields.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Applies the pending files.
     Migrate {
@@ -78,6 +78,14 @@ const ONCE: [&str; 8] = [
 ];
 
 impl Action {
+    /// Removes a person's answers about a statement that may be done: they are about the statement at
+    /// which an earlier run ended, and not about one that this run has begun.
+    pub(crate) fn forget_answers(&mut self) {
+        if let Action::Migrate { allow, .. } = self {
+            allow.retain(|one| !one.starts_with("again:") && !one.starts_with("done:"));
+        }
+    }
+
     /// Reads the fields of one of the engine's own actions.
     ///
     /// # Errors

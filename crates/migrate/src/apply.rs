@@ -16,7 +16,7 @@ use super::sql::Place;
 use super::steps::Steps;
 use database::{describe, notice};
 use handler::{Failure, Kind};
-use postgres::error::{Severity, SqlState};
+use postgres::error::SqlState;
 use std::thread;
 use std::time::{Duration, Instant};
 use step_by_step::Progress;
@@ -202,18 +202,13 @@ impl<'a> Run<'a> {
         let Err(error) = outcome else {
             return Ok(());
         };
-        let is_refused = error
-            .as_db_error()
-            .is_some_and(|error| error.parsed_severity() == Some(Severity::Error));
-        if !is_refused {
-            let path = &self.script.path;
-            return Err(RunError::Failed(error::commit_unconfirmed(path, &error)));
-        }
+        let error = error::of_commit(&self.script.path, error);
+        let is_refused = matches!(error, RunError::Refused(..));
         self.session.roll_back();
         // The error may be that of what follows the COMMIT in the message.
-        match goes_on && self.done_in_history() == Some(done) {
+        match is_refused && goes_on && self.done_in_history() == Some(done) {
             true => Ok(()),
-            false => Err(RunError::Refused(None, error)),
+            false => Err(error),
         }
     }
 
@@ -235,7 +230,6 @@ impl<'a> Run<'a> {
                 sha256,
                 took,
                 statements: done,
-                begun: false,
                 run: &self.session.run,
                 finished,
             }),

@@ -83,7 +83,6 @@ pub(crate) fn baseline(
             took: Duration::ZERO,
             // The file is not read for it: only a file under way needs the number.
             statements: 0,
-            begun: false,
             run: &session.run,
             finished: true,
         });

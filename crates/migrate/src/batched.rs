@@ -371,7 +371,6 @@ impl Run<'_> {
             sha256: script.sha256(),
             took: self.since.elapsed(),
             statements: usize::from(finished),
-            begun: false,
             run: &self.session.run,
             finished,
         });
@@ -384,10 +383,7 @@ impl Run<'_> {
         );
         self.session
             .commit_with(&row)
-            .map_err(|error| match error.as_db_error() {
-                Some(_) => RunError::Refused(None, error),
-                None => RunError::Failed(error::commit_unconfirmed(&script.path, &error)),
-            })?;
+            .map_err(|error| error::of_commit(&script.path, error))?;
         self.since = Instant::now();
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::files::Script;
 use super::sql::{Place, Statement};
 use database::describe;
 use handler::{Failure, Kind};
-use postgres::error::{DbError, ErrorPosition, SqlState};
+use postgres::error::{DbError, ErrorPosition, Severity, SqlState};
 use std::path::Path;
 
 /// Why a run stopped.
@@ -129,13 +129,19 @@ fn is_semicolon_missing(
         && WORDS.contains(&word.to_lowercase().as_str())
 }
 
-/// Returns the failure of a COMMIT whose answer did not arrive.
-pub(crate) fn commit_unconfirmed(path: &Path, error: &postgres::Error) -> Failure {
+/// Returns the error of a message with a COMMIT: Postgres's own if it refused the message, so that
+/// nothing is committed; else the failure of a COMMIT whose answer did not arrive.
+pub(crate) fn of_commit(path: &Path, error: postgres::Error) -> RunError {
+    let server = error.as_db_error();
+    if server.is_some_and(|error| error.parsed_severity() == Some(Severity::Error)) {
+        return RunError::Refused(None, error);
+    }
     let path = path.display();
     let message = format!(
-        "failed to learn whether `{path}` was committed, which {{\"action\":\"status\"}} tells"
+        "failed to learn whether `{path}` was committed; the next run finds out and goes on: invoke \
+         again"
     );
-    Failure::new(Kind::MigrationFailed, message).with_source(describe(error))
+    RunError::Failed(Failure::new(Kind::CommitInDoubt, message).with_source(describe(&error)))
 }
 
 /// Returns the byte of the script's text that the error is about; the first byte of the statement

@@ -47,8 +47,6 @@ pub(crate) struct Entry<'a> {
     pub took: Duration,
     /// The number of statements that are done.
     pub statements: usize,
-    /// Whether the next statement begins outside of a transaction.
-    pub begun: bool,
     /// The request id of the invocation.
     pub run: &'a str,
     /// Whether all statements are done.
@@ -218,7 +216,7 @@ fn insert(entry: &Entry, ms: &str, begun: Option<&str>) -> String {
          {ON_CONFLICT}",
         entry.sha256,
         entry.statements,
-        entry.begun || begun.is_some()
+        begun.is_some()
     ) + &covered(entry)
 }
 

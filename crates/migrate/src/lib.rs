@@ -42,9 +42,11 @@ pub use status::{Status, compare};
 
 use action::Action;
 use database::Database;
+use deadline::Deadline;
 use handler::{Failure, Invocation, Kind, Reply};
 use request::Request;
 use serde_json::Value;
+use std::time::Duration;
 use undo::Target;
 
 /// The database and the migrations that the engine works on.
@@ -113,11 +115,50 @@ pub fn handle(
         None => {
             let action = Action::read(&mut fields)?;
             let request = Request::of(&event, fields.id(), invocation);
-            run(migrator, invocation, action, request)
+            run_through(migrator, invocation, action, &request)
                 .map_err(|failure| interrupted(invocation, failure))?
         }
     };
     Ok(reply.into())
+}
+
+/// The number of lost connections after which an action is not run again.
+const LOST_CONNECTIONS: usize = 3;
+
+/// Runs an action, and runs it again if the connection was lost at a COMMIT. The second run waits for
+/// the lock, so for the end of the lost session; then the history and the request's row say what was
+/// committed.
+fn run_through(
+    migrator: &Migrator,
+    invocation: &Invocation,
+    mut action: Action,
+    request: &Request,
+) -> Result<Value, Failure> {
+    let mut in_doubt: Option<Failure> = None;
+    let mut lost = 0;
+    loop {
+        let failure = match run(migrator, invocation, action.clone(), request.clone()) {
+            Ok(reply) => return Ok(reply),
+            Err(failure) => failure,
+        };
+        match (failure.kind(), in_doubt.take()) {
+            (Kind::CommitInDoubt, _) => {}
+            // The second run could not look.
+            (
+                Kind::DatabaseUnavailable | Kind::ConnectionLost | Kind::MigrationLocked,
+                Some(first),
+            ) => return Err(first.append(&format!("; {failure}"))),
+            _ => return Err(failure),
+        }
+        let is_over = Deadline::of(invocation).is_short_of(Duration::from_millis(1));
+        lost += 1;
+        if lost > LOST_CONNECTIONS || is_over || !request.is_remembered() {
+            return Err(failure);
+        }
+        log::warn!("looking at what was committed, over a new connection: {failure}");
+        action.forget_answers();
+        in_doubt = Some(failure);
+    }
 }
 
 /// Returns the failure of a run whose time was over because somebody interrupted it.

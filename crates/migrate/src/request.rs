@@ -15,6 +15,7 @@ use std::array;
 use std::path::Path;
 
 /// A request to change something that must not be changed twice.
+#[derive(Clone)]
 pub(crate) struct Request {
     /// The id; empty if the request has none, so that nothing is remembered.
     id: String,
@@ -161,6 +162,11 @@ impl Request {
              ON CONFLICT (id) DO UPDATE SET run = excluded.run, at = excluded.at,
                 left_over = excluded.left_over, reply = excluded.reply"
         )
+    }
+
+    /// Returns whether the same request again would know what this one has done.
+    pub(crate) fn is_remembered(&self) -> bool {
+        !self.id.is_empty()
     }
 
     /// Remembers the request as done, in a transaction of its own.

@@ -64,8 +64,8 @@ pub(crate) fn migrate_in(
     let around = Around::of(&status.callbacks)?;
     check::refuse_unsafe(session, &status, &planned, &options.allow)?;
     around.before(session).map_err(of_callback)?;
-    let mut applied = applied_by_awaited_run(session, &status.applied);
-    let mut built_in = applied_by_awaited_run(session, &status.built_in_applied);
+    let mut applied = applied_before(session, &status.applied);
+    let mut built_in = applied_before(session, &status.built_in_applied);
     let in_order: Vec<(&Migration, &Steps)> =
         planned.iter().map(|(file, steps)| (*file, steps)).collect();
     let progress = apply_in_order(session, &status, &in_order)?;
@@ -312,16 +312,20 @@ fn has_gone_on(row: Option<&Applied>, begun: Option<&Applied>) -> bool {
     })
 }
 
-/// Lists the migrations that the run applied whose lock this run waited for: a caller that invokes
-/// again while a run is under way (the AWS CLI does after a minute) gets the first run's result.
-fn applied_by_awaited_run(session: &Session, applied: &[Applied]) -> Vec<Value> {
-    let Some(run) = session.waited_for.as_deref().filter(|run| !run.is_empty()) else {
-        return Vec::new();
-    };
-    let rows = applied.iter().filter(|row| row.run == run);
+/// Lists the migrations that this run applied before it lost its connection, and those that the run
+/// applied whose lock this run waited for: a caller that invokes again while a run is under way (the
+/// AWS CLI does after a minute) gets the first run's result.
+fn applied_before(session: &Session, applied: &[Applied]) -> Vec<Value> {
+    let awaited = session.waited_for.as_deref().unwrap_or_default();
+    let rows = applied.iter().filter(|row| !row.run.is_empty());
+    let rows = rows.filter(|row| row.run == session.run || row.run == awaited);
     rows.map(|row| {
         let version = display_version(row);
-        json!({"version": version, "name": row.name, "ms": row.ms, "by": run})
+        let mut json = json!({"version": version, "name": row.name, "ms": row.ms});
+        if row.run != session.run {
+            json["by"] = awaited.into();
+        }
+        json
     })
     .collect()
 }

@@ -7,7 +7,7 @@
 
 use super::{HistoryEffect, Run, needs_steps};
 use crate::alone::{Care, Finding};
-use crate::error::RunError;
+use crate::error::{self, RunError};
 use crate::files::Script;
 use crate::history;
 use crate::sql::{Control, SessionEffect};
@@ -194,11 +194,15 @@ impl Run<'_> {
             return Ok(());
         };
         self.session.roll_back();
+        let error = error::of_commit(&self.script.path, error);
+        if !matches!(error, RunError::Refused(..)) {
+            return Err(error);
+        }
         // The statement that failed runs once more, alone, so that its error has a place.
         match self.done_in_history() {
             Some(done) if range.contains(&done) => progress.statement = done,
             None if range.start == 0 => {}
-            _ => return Err(RunError::Refused(None, error)),
+            _ => return Err(error),
         }
         progress.group = (1, range.end);
         Ok(())
