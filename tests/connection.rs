@@ -2,8 +2,8 @@
 
 use crate::support::proxy::{self, Fault};
 use crate::support::{
-    Cluster, Database, Local, Part, Program, bootstrap, local, migrations, needs, root, run,
-    wait_for,
+    Cluster, Database, Local, Part, Program, bootstrap, free_port, local, migrations, needs, root,
+    run, wait_for,
 };
 use postgres::{Client, NoTls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const STATUS: &str = r#"{"action":"status"}"#;
@@ -82,6 +83,23 @@ fn a_database_that_wakes_up_is_waited_for_and_each_attempt_is_logged() {
         let waited = format!("waiting for Postgres: ERROR: {words}");
         assert_eq!(local.log().matches(&waited).count(), 3, "{}", local.log());
     }
+}
+
+#[test]
+fn a_run_waits_for_a_server_that_does_not_listen_yet() {
+    let database = Database::new();
+    let port = free_port();
+    let local = Local::with(&database)
+        .env("DATABASE_URL", &database.url_at(port))
+        .start();
+    thread::scope(|scope| {
+        let run = scope.spawn(|| local.invoke("migrations", r#"{"action":"migrate"}"#));
+        local.expect_log("waiting for Postgres");
+        let nothing = Fault::CutAt(usize::MAX);
+        proxy::start_at(port, database.port(), nothing);
+        let reply = run.join().expect("no panic").expect("it connects");
+        assert_eq!(reply["status"], "done", "{reply}");
+    });
 }
 
 #[test]

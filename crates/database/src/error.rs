@@ -91,6 +91,11 @@ pub(crate) fn is_silence(error: &postgres::Error) -> bool {
     io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
+/// Returns whether nobody listens at the server's address.
+pub(crate) fn is_refused(error: &postgres::Error) -> bool {
+    io_error(error).is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
 fn io_error(error: &postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }

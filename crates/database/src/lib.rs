@@ -52,6 +52,9 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// The time in which a server that is about to start has to listen.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
 /// The database that the settings name, with its pools of connections.
 ///
 /// ```no_run
@@ -121,6 +124,24 @@ impl Database {
         invocation: &Invocation,
         purpose: Purpose,
     ) -> Result<Connection, Failure> {
+        self.connect(invocation, purpose, Duration::ZERO)
+    }
+
+    /// Returns a working connection for migrations, also of a server that is about to start: one
+    /// where nobody listens yet is waited for, for up to 10 s.
+    ///
+    /// # Errors
+    /// Those of [`Database::connection`].
+    pub fn connection_once_started(&self, invocation: &Invocation) -> Result<Connection, Failure> {
+        self.connect(invocation, Purpose::Migrations, START_LIMIT)
+    }
+
+    fn connect(
+        &self,
+        invocation: &Invocation,
+        purpose: Purpose,
+        start_limit: Duration,
+    ) -> Result<Connection, Failure> {
         let pool = self.pool(purpose)?;
         let limit = time_limit(invocation);
         let (started, mut pause) = (Instant::now(), FIRST_PAUSE);
@@ -139,7 +160,12 @@ impl Database {
                 return Ok(Connection::new(attempt, pool, invocation, purpose));
             };
             let cause = describe(error);
-            if !transient::is_transient(error) || started.elapsed() + pause >= limit {
+            let limit = match error::is_refused(error) {
+                true => limit.min(start_limit),
+                false if transient::is_transient(error) => limit,
+                false => Duration::ZERO,
+            };
+            if started.elapsed() + pause >= limit {
                 let advice = transient::advice(error);
                 return Err(unavailable(&self.settings, cause).append(advice));
             }

@@ -10,7 +10,7 @@ use super::error::RunError;
 use super::history;
 use super::watchdog::Watchdog;
 use crate::Migrator;
-use database::{Connection, Purpose, SESSION_MARKER, describe};
+use database::{Connection, SESSION_MARKER, describe};
 use handler::{Failure, Invocation, Kind};
 use postgres::error::SqlState;
 use postgres::types::Type;
@@ -141,9 +141,7 @@ impl Session {
         invocation: &Invocation,
     ) -> Result<Session, Failure> {
         let deadline = Deadline::of(invocation);
-        let mut connection = migrator
-            .database
-            .connection(invocation, Purpose::Migrations)?;
+        let mut connection = migrator.database.connection_once_started(invocation)?;
         let name = application_name(&invocation.request_id);
         let (started, mut waited_for) = (Instant::now(), None);
         let mut waited = Duration::ZERO;
