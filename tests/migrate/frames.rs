@@ -165,6 +165,41 @@ fn a_file_that_is_resumed_has_its_settings_and_its_role() {
 }
 
 #[test]
+fn a_deferred_trigger_fires_under_the_role_and_the_settings_of_its_file() {
+    let database = Database::new();
+    let role = format!("{}_deferred", database.name());
+    let setup = format!(
+        "create role {role}; grant all on schema public to {role};
+         create table seen (role text, setting text); grant all on seen to {role};
+         create function see() returns trigger language plpgsql as $$ begin
+             insert into seen values (current_user, current_setting('search_path')); return null;
+         end $$;
+         create table a (id int); grant all on a to {role};
+         create constraint trigger t after insert on a deferrable initially deferred
+             for each row execute function see();"
+    );
+    let insert = format!(
+        "set role {role}; set local search_path to public, pg_catalog; insert into a values (1)"
+    );
+    let dir = files(&[
+        ("1_setup.sql", &setup),
+        ("2_whole.sql", &insert),
+        (
+            "3_steps.sql",
+            &format!("begin; {insert}; commit; vacuum seen"),
+        ),
+    ]);
+    let outcome = local(&database, dir.path()).invoke("migrations", MIGRATE);
+    let seen = "SELECT string_agg(DISTINCT role || ' ' || setting, '; ') || count(*) FROM seen";
+    let seen = outcome.as_ref().ok().map(|_| value(&database, seen));
+    let drop = format!("drop owned by {role} cascade; drop role {role}");
+    let mut client = database.client();
+    client.batch_execute(&drop).expect("the administrator may");
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(seen, Some(format!("{role} public, pg_catalog2")));
+}
+
+#[test]
 fn a_temporary_table_that_another_step_uses_is_refused_before_anything_runs() {
     let database = Database::new();
     let dir = files(&[

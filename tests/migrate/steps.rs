@@ -231,7 +231,7 @@ fn markers_of_other_tools_run_a_file_outside_of_a_transaction() {
         check_fails(
             &local(&database, dir.path()),
             "Function.MigrationFailed",
-            &["1 statements before"],
+            &["kept what its 1 statement before has done, as"],
         );
         assert!(database.has("a"), "{text}");
     }

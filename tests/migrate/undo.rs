@@ -145,6 +145,30 @@ fn redo_refuses_before_it_rolls_back() {
 }
 
 #[test]
+fn redo_refuses_an_unsafe_statement_before_it_rolls_back() {
+    let database = Database::new();
+    let dir = files(&[
+        ("1_a.sql", "create table a (id int)"),
+        ("2_b.sql", "create index i on a (id)"),
+        ("2_b.down.sql", "drop index i"),
+    ]);
+    let local = local(&database, dir.path());
+    succeed(&local, json!({"action": "migrate"}));
+    let enlarge = "update pg_class set reltuples = 1000000, relpages = 20000 where relname = 'a'";
+    let mut client = database.client();
+    client
+        .batch_execute(enlarge)
+        .expect("the administrator may");
+    let mut redo = json!({"action": "redo"});
+    let says = ["2_b.sql", "\"index:public.a\""];
+    refused(&local, redo.clone(), "Function.UnsafeMigration", &says);
+    assert!(database.has("i"), "nothing was rolled back");
+    redo["allow"] = json!(["index:public.a"]);
+    let reply = succeed(&local, redo);
+    assert_eq!(versions(&reply["applied"]), ["2"]);
+}
+
+#[test]
 fn rollback_to_0_rolls_everything_back() {
     let database = Database::new();
     let dir = files(&[

@@ -37,6 +37,8 @@ pub(crate) enum Action {
     Redo {
         /// The number of migrations; one if absent.
         steps: Option<usize>,
+        /// The differences and the unsafe statements that do not stop the run.
+        allow: Vec<String>,
     },
     /// Records files as applied without running them.
     Baseline {
@@ -111,6 +113,9 @@ impl Action {
             },
             "redo" => Action::Redo {
                 steps: fields.count("steps")?,
+                allow: fields
+                    .take("allow", "a list of strings", strings)?
+                    .unwrap_or_default(),
             },
             "baseline" => Action::Baseline {
                 to: fields.text("to")?,

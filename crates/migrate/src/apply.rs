@@ -11,7 +11,7 @@ use super::alone::Care;
 use super::error::{self, RunError, Sent};
 use super::files::{Migration, Script};
 use super::history::{self, Entry};
-use super::session::{LOCK_IS_LOST, Session};
+use super::session::{LOCK_IS_LOST, STANDBY, Session};
 use super::sql::Place;
 use super::steps::Steps;
 use database::{describe, notice};
@@ -289,6 +289,10 @@ impl Failed<'_> {
                 );
                 Failure::new(Kind::MigrationFailed, message)
             }
+            Some(_) if session.is_refused_as_standby(error) => {
+                let message = format!("failed to apply `{}`: {STANDBY}", script.path.display());
+                Failure::new(Kind::DatabaseReadOnly, message).with_source(describe(error))
+            }
             _ => error::failed(script, statements, sent, error, &self.outcome()),
         };
         match session
@@ -304,11 +308,18 @@ impl Failed<'_> {
     /// Says what happened to the statements before the error, and where the next run begins.
     fn outcome(&self) -> String {
         let done = self.progress.statement;
+        let before = match done {
+            1 => "its 1 statement before has done".to_string(),
+            done => format!("its {done} statements before have done"),
+        };
         let kept = match (self.single_transaction, done, self.asks()) {
             (true, _, _) => return "and rolled it back".to_string(),
             (false, 0, false) => return "before any of it had run".to_string(),
-            (false, _, true) => "and kept what the statement itself has committed, and".to_string(),
-            (false, done, false) => format!("and kept what its {done} statements before"),
+            (false, 0, true) => "and kept what the statement itself has committed".to_string(),
+            (false, _, true) => {
+                format!("and kept what the statement itself has committed, and what {before}")
+            }
+            (false, _, false) => format!("and kept what {before}"),
         };
         let line = match self.steps.statements.get(done) {
             Some(next) => Place::of(&self.script.text, next.span.start).line,
@@ -318,18 +329,17 @@ impl Failed<'_> {
             (HistoryEffect::Applies(migration), true) => {
                 let version = migration.history_version();
                 format!(
-                    "{kept} what its {done} statements before have done: look at what it did, and \
-                     send \"allow\":[\"again:{version}\"] to run it again, or \
+                    "{kept}: look at what it did, and send \"allow\":[\"again:{version}\"] to run it again, or \
                      \"allow\":[\"done:{version}\"] to go on behind it"
                 )
             }
             (HistoryEffect::Applies(_), false) => format!(
-                "{kept} have done, as they cannot be undone; mend the statement and invoke again: \
+                "{kept}, as that cannot be undone; mend the statement and invoke again: \
                  it resumes at line {line}"
             ),
             // The history has no row of how far a down file or a seed came.
             (HistoryEffect::Then(_) | HistoryEffect::None, _) => format!(
-                "{kept} have done, as they cannot be undone; when invoked again, it starts at its \
+                "{kept}, as that cannot be undone; when invoked again, it starts at its \
                  first statement, so make its statements repeatable (IF EXISTS), or undo them first"
             ),
         }

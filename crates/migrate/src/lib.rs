@@ -207,11 +207,11 @@ fn run(
                 (steps, None) => Target::Steps(steps.unwrap_or(1)),
                 (None, Some(to)) => Target::Above(to),
             };
-            undo::undo(migrator, invocation, request, &target, false)
+            undo::undo(migrator, invocation, request, &target, None)
         }
-        Action::Redo { steps } => {
+        Action::Redo { steps, allow } => {
             let target = Target::Steps(steps.unwrap_or(1));
-            undo::undo(migrator, invocation, request, &target, true)
+            undo::undo(migrator, invocation, request, &target, Some(&allow))
         }
         Action::Baseline { to, from } => baseline::baseline(
             migrator,

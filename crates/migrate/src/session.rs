@@ -24,6 +24,8 @@ pub(crate) struct Session {
     connection: Connection,
     /// Whether the connection is one session of the server; false behind a pooler.
     direct: bool,
+    /// Whether the server was a standby when the session began.
+    is_standby: bool,
     /// Whether the server can detect a lost client while a statement runs.
     detects_lost_client: bool,
     /// The `lock_timeout` and `statement_timeout` with which the role's sessions begin, in
@@ -57,10 +59,14 @@ const TRY_LOCK: &str = "
     SELECT CASE WHEN current_setting($1, true) = $2
                  AND set_config('application_name', $4, false) <> ''
                 THEN pg_try_advisory_lock($3) END,
-           pg_backend_pid(),
+           pg_backend_pid(), pg_is_in_recovery(),
            current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%',
            (1000 * extract(epoch FROM current_setting('lock_timeout')::interval))::bigint,
            (1000 * extract(epoch FROM current_setting('statement_timeout')::interval))::bigint";
+
+/// Why nothing can be applied, and what to do about it.
+pub(crate) const STANDBY: &str = "the server is a standby, which takes no changes; give the \
+    migrations function a DATABASE_URL of the primary";
 
 /// The words of the error that [`PROOF`] raises.
 pub(crate) const LOCK_IS_LOST: &str = "the run no longer holds its lock";
@@ -109,6 +115,10 @@ const FOLLOW_DEFAULTS: &str = "
 /// Puts back the connection's own role for the rest of the transaction; a file may have changed it.
 /// DEFAULT is the role that `ALTER ROLE … SET role` names, if it names one.
 const RESTORE_ROLE: &str = "SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT";
+
+/// Fires the deferred triggers, and checks the deferred constraints, under the file's own role and
+/// settings, as its COMMIT in psql would: what follows puts back the connection's own.
+const FIRE_DEFERRED: &str = "SET CONSTRAINTS ALL IMMEDIATE";
 
 /// Puts back the role and all settings for good: behind a pooler, the settings of a file would
 /// reach the next client.
@@ -175,6 +185,7 @@ impl Session {
         Ok(Session {
             connection,
             direct: answer.locked.is_some(),
+            is_standby: answer.is_standby,
             detects_lost_client: answer.detects_lost_client,
             own_timeouts: answer.own_timeouts,
             open: false,
@@ -193,6 +204,16 @@ impl Session {
     /// what they set in the session, and the lock, could become another client's.
     pub(crate) fn is_direct(&self) -> bool {
         self.direct
+    }
+
+    /// Returns whether the server refused a change because it is a standby, of which it says that the
+    /// transaction is read-only, or that it is in recovery.
+    pub(crate) fn is_refused_as_standby(&self, error: &postgres::Error) -> bool {
+        let codes = [
+            &SqlState::READ_ONLY_SQL_TRANSACTION,
+            &SqlState::FEATURE_NOT_SUPPORTED,
+        ];
+        self.is_standby && error.code().is_some_and(|code| codes.contains(&code))
     }
 
     /// Begins a transaction in a session that is reset. Returns `false`, with no transaction open,
@@ -374,13 +395,15 @@ impl Session {
         Ok(())
     }
 
-    /// Returns the statements that write the history in an open transaction, up to its COMMIT.
+    /// Returns the statements that write the history in an open transaction, up to its COMMIT. They
+    /// begin with what the COMMIT would do first.
     pub(crate) fn record_statements(&self, statement: &str) -> String {
         let proof = match self.direct {
             true => PROOF,
             false => "",
         };
-        format!("{}; {proof}; {statement}", self.restore_statements())
+        let restore = self.restore_statements();
+        format!("{FIRE_DEFERRED}; {restore}; {proof}; {statement}")
     }
 
     /// Commits the transaction.
@@ -492,7 +515,12 @@ impl Session {
 
     fn prepare_history(&mut self) -> Result<(), Failure> {
         if self.direct {
-            return history::prepare(&mut self.connection);
+            let advice = match self.is_standby {
+                true => format!("; {STANDBY}"),
+                false => String::new(),
+            };
+            let prepared = history::prepare(&mut self.connection);
+            return prepared.map_err(|failure| failure.append(&advice));
         }
         log::warn!(
             "connected through a pooler: a file that cannot run in a transaction needs a \
@@ -545,6 +573,8 @@ struct Answer {
     locked: Option<bool>,
     /// The process id of the session.
     pid: i32,
+    /// Whether the server is a standby.
+    is_standby: bool,
     /// Whether the server can detect a lost client.
     detects_lost_client: bool,
     /// The session's `lock_timeout` and `statement_timeout`, in milliseconds.
@@ -576,8 +606,9 @@ fn try_lock(
     Ok(Answer {
         locked: row.get(0),
         pid: row.get(1),
-        detects_lost_client: row.get(2),
-        own_timeouts: [row.get(3), row.get(4)],
+        is_standby: row.get(2),
+        detects_lost_client: row.get(3),
+        own_timeouts: [row.get(4), row.get(5)],
     })
 }
 

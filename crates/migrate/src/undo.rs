@@ -5,6 +5,7 @@
 //! runs (`apply`).
 
 use super::apply::{self, HistoryEffect};
+use super::check;
 use super::error::RunError;
 use super::files::{self, Migration, Script};
 use super::history::{self, Applied};
@@ -30,36 +31,42 @@ pub(crate) enum Target {
 
 /// Runs the down files of the newest migrations. Answers `{"rolled_back":[{"version","name","ms"}…]}`,
 /// with `"status":"partial"` when the invocation's time was over before the last one. With `again`,
-/// applies the migrations again, and answers their list as `applied`, too.
+/// which holds what `allow` allows, applies the migrations again, and answers their list as `applied`,
+/// too.
 ///
 /// # Errors
 /// `Function.CannotRollBack` before anything runs, when a migration has no down file or is half
-/// applied; with `again` also `Function.MigrationsDiffer`; `Function.InvalidEvent`; those of
+/// applied; with `again` also `Function.MigrationsDiffer` and `Function.UnsafeMigration`; `Function.InvalidEvent`; those of
 /// [`run::migrate`].
 pub(crate) fn undo(
     migrator: &Migrator,
     invocation: &Invocation,
     mut request: Request,
     target: &Target,
-    again: bool,
+    again: Option<&[String]>,
 ) -> Result<Value, Failure> {
     let files = files::migrations(&migrator.settings.migrations_dir)?;
     let mut session = Session::open(migrator, invocation)?;
     let earlier = request.begin(&mut session)?;
     let rows = history::applied(&mut session)?;
     let status = Status::of(files, rows, migrator.built_in);
+    let mut allow = None;
     let (left, mut reply) = match earlier {
         Earlier::Done(reply) => return Ok(reply),
         Earlier::HalfDone { left, reply } => (left, reply),
-        Earlier::None => (
-            plan(&status, target, again)?,
-            match again {
-                true => json!({"rolled_back": [], "applied": []}),
-                false => json!({"rolled_back": []}),
-            },
-        ),
+        Earlier::None => {
+            allow = again;
+            let reply = match again {
+                Some(_) => json!({"rolled_back": [], "applied": []}),
+                None => json!({"rolled_back": []}),
+            };
+            (plan(&status, target, again)?, reply)
+        }
     };
     let plan = Plan::read(&status, &left)?;
+    if let Some(allow) = allow {
+        check::refuse_unsafe(&mut session, &status, &plan.ups, allow)?;
+    }
     match plan.downs.is_empty() && plan.ups.is_empty() {
         true => session.commit_with(&request.record(&session, &[], &reply)),
         false => session.commit(),
@@ -84,7 +91,11 @@ pub(crate) fn undo(
 
 /// Lists what to do, as it is remembered: `down <version>` for each row that is rolled back, then
 /// `up <version>`.
-fn plan(status: &Status, target: &Target, again: bool) -> Result<Vec<String>, Failure> {
+fn plan(
+    status: &Status,
+    target: &Target,
+    again: Option<&[String]>,
+) -> Result<Vec<String>, Failure> {
     if let Some(row) = status.under_way.first() {
         let name = format!("{}_{}", row.version, row.name);
         let way_out = match status.has_file(row) {
@@ -113,13 +124,11 @@ fn plan(status: &Status, target: &Target, again: bool) -> Result<Vec<String>, Fa
         }
     };
     let downs = rows.iter().map(|row| format!("down {}", row.version));
-    if !again {
+    let Some(allowed) = again else {
         return Ok(downs.collect());
-    }
-    let allow: Vec<String> = rows
-        .iter()
-        .map(|row| format!("edited:{}", row.version))
-        .collect();
+    };
+    let edited = rows.iter().map(|row| format!("edited:{}", row.version));
+    let allow: Vec<String> = edited.chain(allowed.iter().cloned()).collect();
     status.check(&allow)?;
     let ups = rows.iter().rev().map(|row| format!("up {}", row.version));
     Ok(downs.chain(ups).collect())
