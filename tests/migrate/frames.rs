@@ -200,6 +200,46 @@ fn a_deferred_trigger_fires_under_the_role_and_the_settings_of_its_file() {
 }
 
 #[test]
+fn a_file_that_is_resumed_has_no_setting_that_a_savepoint_undid() {
+    let database = Database::new();
+    let before = "create schema app;
+         begin; savepoint s; set search_path = app; rollback to s; commit and chain;
+         set search_path = public; savepoint s; set search_path = app; rollback to s; release s;
+         commit and chain;\n";
+    let dir = files(&[("1_a.sql", &format!("{before}select 1/0; commit"))]);
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.MigrationFailed",
+        &["resumes at line 5"],
+    );
+    let text = format!("{before}create table made (); commit");
+    fs::write(dir.path().join("1_a.sql"), text).expect("there is room");
+    let outcome = local(&database, dir.path()).invoke("migrations", MIGRATE);
+    outcome.expect("it resumes");
+    assert!(database.has("public.made"));
+}
+
+#[test]
+fn a_setting_that_a_resumed_run_could_not_make_is_refused_before_anything_runs() {
+    for setting in [
+        "do $$ begin execute 'set search_path = app'; end $$",
+        "do $$ begin perform set_config('search_path', 'app', false); end $$",
+        "select set_config('search_path', 'app', false) from a",
+        "select set_config('search_path', (select min(nspname) from pg_namespace), false)",
+    ] {
+        let database = Database::new();
+        let text = format!("begin; drop schema x; {setting};\ndrop table y; commit;\nvacuum");
+        let dir = files(&[("1_a.sql", "create table a ()"), ("2_b.sql", &text)]);
+        check_fails(
+            &local(&database, dir.path()),
+            "Function.InvalidMigrations",
+            &["2_b.sql:1:", "makes the setting", "line 3", "SET"],
+        );
+        assert!(!database.has("a"), "{setting}");
+    }
+}
+
+#[test]
 fn a_temporary_table_that_another_step_uses_is_refused_before_anything_runs() {
     let database = Database::new();
     let dir = files(&[

@@ -164,14 +164,19 @@ impl Steps {
             for at in range.clone() {
                 let statement = &self.statements[at];
                 let effect = statement.session_effect(&script.text);
-                let SessionEffect::Object { kind, name } = effect else {
-                    continue;
+                let (kind, name) = match effect {
+                    SessionEffect::Object { kind, name } => (kind, name),
+                    SessionEffect::SettingAmongOthers => ("setting", String::new()),
+                    _ => continue,
                 };
                 let mentions =
                     |one: &&Statement| name.is_empty() || one.mentions(&script.text, &name);
                 let mut rest = self.statements[at + 1..range.end].iter();
                 let ends = |one: &Statement| {
-                    matches!(one.keyword(), "drop" | "deallocate" | "close") && mentions(&one)
+                    let word = one.keyword();
+                    !name.is_empty()
+                        && matches!(word, "drop" | "deallocate" | "close")
+                        && mentions(&one)
                 };
                 if rest.any(ends) {
                     continue;
@@ -188,9 +193,12 @@ impl Steps {
                     false => format!("{kind} `{name}`"),
                 };
                 let line = super::sql::Place::of(&script.text, user.span.start).line;
-                let advice = match name.is_empty() {
-                    true => "remove it, as the run itself keeps other runs out",
-                    false => {
+                let advice = match (kind, name.is_empty()) {
+                    ("setting", _) => {
+                        "set it by a statement of its own: SET, or SELECT set_config(…) of constants"
+                    }
+                    (_, true) => "remove it, as the run itself keeps other runs out",
+                    (_, false) => {
                         "use it only in the transaction that makes it, or make it a permanent \
                          one and drop it at the end"
                     }

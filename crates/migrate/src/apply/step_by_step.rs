@@ -10,7 +10,7 @@ use crate::alone::{Care, Finding};
 use crate::error::{self, RunError};
 use crate::files::Script;
 use crate::history;
-use crate::sql::{Control, SessionEffect};
+use crate::sql::{Control, SessionEffect, Statement};
 use crate::steps::{Frame, Prefix, Step, Steps};
 use database::describe;
 use handler::{Failure, Kind};
@@ -102,13 +102,39 @@ impl Run<'_> {
         Ok(Some(started.elapsed()))
     }
 
-    /// Makes the settings again which the statements up to `end` have made in another session.
+    /// Makes the settings again which the statements up to `end` have made in another session, and
+    /// undoes again those that a `ROLLBACK TO` has undone.
     fn replay_settings(&mut self, end: usize) -> Result<(), RunError> {
-        for at in 0..end {
-            let effect = self.steps.statements[at].session_effect(&self.script.text);
-            if effect == SessionEffect::Setting {
+        let steps = self.steps;
+        let done = &steps.statements[..end];
+        let rolls_back = |one: &Statement| one.keyword() == "rollback" && one.control().is_none();
+        let undoes = done.iter().any(rolls_back);
+        let mut is_open = false;
+        for (at, statement) in done.iter().enumerate() {
+            let begins = undoes && statement.control() == Some(Control::Begin) && !is_open;
+            if begins {
+                self.session.expect_begin();
+                is_open = true;
+            }
+            let is_undone = matches!(statement.keyword(), "savepoint" | "release" | "rollback");
+            let effect = statement.session_effect(&self.script.text);
+            if begins || is_open && is_undone || effect == SessionEffect::Setting {
                 self.send(at)?;
             }
+            match statement.control() {
+                Some(Control::CommitAndChain) if is_open => self.send(at)?,
+                Some(Control::Commit) if is_open => {
+                    self.send(at)?;
+                    self.session.has_committed();
+                    is_open = false;
+                }
+                _ => {}
+            }
+        }
+        // The frame that follows a `COMMIT AND CHAIN` begins by itself.
+        if is_open {
+            self.session.batch_execute("COMMIT")?;
+            self.session.has_committed();
         }
         Ok(())
     }

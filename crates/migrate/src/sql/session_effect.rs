@@ -3,7 +3,7 @@
 //!
 //! Follows the grammar of PostgreSQL 18 (`gram.y`). Must not know what follows from the effect.
 
-use super::statement_kind::{Words, identifier};
+use super::statement_kind::{Words, begins_statement, body, identifier};
 use super::tokens::{Kind, Token, Tokens};
 
 /// What a statement leaves in the session.
@@ -13,6 +13,9 @@ pub enum SessionEffect {
     Nothing,
     /// A setting, a role or a loaded library: the same statement makes it again.
     Setting,
+    /// A setting that the statement makes beside its other work, or from what it reads: sent again,
+    /// the statement would do that work twice, or read something else.
+    SettingAmongOthers,
     /// Something that ends with the session, such as a temporary table.
     Object {
         /// What it is, for messages.
@@ -72,9 +75,14 @@ pub(super) fn mentions(statement: &str, escapes: bool, name: &str) -> bool {
     })
 }
 
-/// Reads the effects that any word of a statement may have: `SELECT … INTO TEMP t`, and calls of the
-/// functions for advisory locks.
+/// Reads the effects that any word of a statement may have: `SELECT … INTO TEMP t`, calls of
+/// `set_config` and of the functions for advisory locks, and the code of a `DO`.
 fn of_words(statement: &str, escapes: bool) -> SessionEffect {
+    let is_block = statement_runs_its_text(statement);
+    // What these define runs later, if ever.
+    let defines = Tokens::new(statement, 0, escapes)
+        .next()
+        .is_some_and(|first| first.is("create") || first.is("alter"));
     let mut tokens = Tokens::new(statement, 0, escapes);
     let mut is_after_into = false;
     let mut effect = SessionEffect::Nothing;
@@ -85,10 +93,20 @@ fn of_words(statement: &str, escapes: bool) -> SessionEffect {
         if SESSION_LOCKS.iter().any(|function| token.is(function)) {
             effect = object("advisory lock of the session", Some(String::new()));
         }
-        if token.kind == Kind::Text && statement_runs_its_text(statement) {
-            let body = token.text.to_lowercase();
-            if body.contains("pg_advisory_unlock_all") || body.contains("discard all") {
+        if token.is("set_config")
+            && !defines
+            && outlives_transaction(Tokens::new(statement, token.end(), escapes))
+        {
+            effect = SessionEffect::SettingAmongOthers;
+        }
+        if token.kind == Kind::Text && is_block {
+            let lower = token.text.to_lowercase();
+            if lower.contains("pg_advisory_unlock_all") || lower.contains("discard all") {
                 return SessionEffect::ReleasesLocks;
+            }
+            match of_block(body(token.text)) {
+                SessionEffect::Nothing => {}
+                known => effect = known,
             }
         }
         if is_after_into && (token.is("temp") || token.is("temporary")) {
@@ -99,6 +117,58 @@ fn of_words(statement: &str, escapes: bool) -> SessionEffect {
         is_after_into = token.is("into");
     }
     effect
+}
+
+/// Reads the effects of the statements of a PL/pgSQL block, and of the texts that they execute. A
+/// setting comes before all others.
+fn of_block(block: &str) -> SessionEffect {
+    let mut effect = SessionEffect::Nothing;
+    let mut previous: Option<Token> = None;
+    let mut executes = false;
+    for token in Tokens::new(block, 0, false) {
+        let begins = begins_statement(previous);
+        executes = token.is("execute") || executes && !begins;
+        let found = match token.kind {
+            Kind::Text if executes => SessionEffect::of(body(token.text), false),
+            Kind::Word if begins => SessionEffect::of(statement_at(block, token.start), false),
+            _ => SessionEffect::Nothing,
+        };
+        match found {
+            SessionEffect::Nothing => {}
+            SessionEffect::Setting | SessionEffect::SettingAmongOthers => {
+                return SessionEffect::SettingAmongOthers;
+            }
+            // `INTO temp` names a variable here.
+            SessionEffect::Object { ref name, .. }
+                if !name.is_empty() && token.kind == Kind::Word && !token.is("create") => {}
+            found => effect = found,
+        }
+        previous = Some(token);
+    }
+    effect
+}
+
+/// Returns the text from a byte of a block to the next semicolon.
+fn statement_at(block: &str, start: usize) -> &str {
+    let end = Tokens::new(block, start, false).find(|token| token.kind == Kind::Symbol(b';'));
+    &block[start..end.map_or(block.len(), |end| end.start)]
+}
+
+/// Returns whether a call of `set_config`, with these tokens after its name, sets something for longer
+/// than its transaction: unless its last argument is `true`.
+fn outlives_transaction(tokens: Tokens) -> bool {
+    let (mut depth, mut last) = (0, None);
+    for token in tokens {
+        match token.kind {
+            Kind::Symbol(b'(') => depth += 1,
+            Kind::Symbol(b')') if depth == 1 => break,
+            Kind::Symbol(b')') => depth -= 1,
+            _ if depth == 0 => return false,
+            _ => {}
+        }
+        last = Some(token);
+    }
+    !last.is_some_and(|last| last.is("true"))
 }
 
 /// Returns whether a string of the statement is code that the statement runs.
@@ -116,7 +186,7 @@ fn object(kind: &'static str, name: Option<String>) -> SessionEffect {
 }
 
 impl Words<'_> {
-    /// Returns whether the rest of a `SELECT` calls nothing but `set_config`.
+    /// Returns whether the rest of a `SELECT` calls nothing but `set_config`, and reads no table.
     fn is_set_config(&mut self) -> bool {
         loop {
             let names = self.names();
@@ -125,10 +195,11 @@ impl Words<'_> {
             }
             let mut depth = 1;
             while depth > 0 {
-                match self.take().map(|token| token.kind) {
+                match self.take() {
                     None => return false,
-                    Some(Kind::Symbol(b'(')) => depth += 1,
-                    Some(Kind::Symbol(b')')) => depth -= 1,
+                    Some(token) if token.is("select") => return false,
+                    Some(token) if token.kind == Kind::Symbol(b'(') => depth += 1,
+                    Some(token) if token.kind == Kind::Symbol(b')') => depth -= 1,
                     Some(_) => {}
                 }
             }
@@ -232,6 +303,15 @@ mod tests {
             ("select a into temporary table \"X\" from t", "X"),
             ("prepare p as select 1", "p"),
             ("declare c cursor with hold for select 1", "c"),
+            (
+                "do $$ begin create temp table if not exists x (a int); insert into x values (1); end $$",
+                "x",
+            ),
+            (
+                "do $$ begin execute 'create temp table x as select 1'; end $$",
+                "x",
+            ),
+            ("do $$ begin perform pg_advisory_lock(1); end $$", ""),
             ("select pg_advisory_lock(1)", ""),
             (
                 "with a as (select pg_try_advisory_lock_shared(1)) select 1",
@@ -256,12 +336,34 @@ mod tests {
             "select 'pg_advisory_lock'",
             "select pg_advisory_xact_lock(1)",
             "select pg_advisory_unlock(1)",
-            "select set_config('a.b', 'c', false), count(*) from t",
+            "select set_config('a.b', 'c', true), count(*) from t",
+            "create view v as select set_config('a.b', 'c', false)",
+            "do $$ begin set local x = 1; update t set y = 2; end $$",
+            "do $$ begin perform set_config('a.b', v, true); raise notice 'set x = 1'; end $$",
+            "do $$ begin select a into temp from t; end $$",
             "declare c cursor for select 1",
             "do $$ begin perform 1; end $$",
             "comment on table t is 'discard all'",
         ] {
             assert_eq!(of(statement), SessionEffect::Nothing, "{statement}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_made_again_alone_is_known() {
+        for statement in [
+            "select set_config('a.b', 'c', false), count(*) from t",
+            "select set_config('a.b', (select v from t), false)",
+            "with a as (select set_config('a.b', 'c', false)) select * from a",
+            "insert into t select set_config('a.b', 'c', false)",
+            "do $$ begin perform set_config('a.b', 'c', false); end $$",
+            "do $$ begin if x then set role r; end if; end $$",
+            "do $$ declare x int; begin reset all; end $$",
+            "do 'begin execute format($x$set search_path = %I$x$, s); end'",
+            "do $$ begin create temp table t (); execute 'set a.b = 1'; end $$",
+        ] {
+            let effect = of(statement);
+            assert_eq!(effect, SessionEffect::SettingAmongOthers, "{statement}");
         }
     }
 

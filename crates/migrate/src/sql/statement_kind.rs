@@ -444,7 +444,7 @@ fn written(names: &[String]) -> String {
 }
 
 /// Returns the text between the quotes of a string.
-fn body(string: &str) -> &str {
+pub(super) fn body(string: &str) -> &str {
     let start = match string.starts_with('$') {
         true => string[1..].find('$').map_or(0, |end| end + 2),
         false => string.find('\'').map_or(0, |quote| quote + 1),
@@ -456,18 +456,23 @@ fn body(string: &str) -> &str {
     string.get(start..string.len() - closing).unwrap_or("")
 }
 
+/// Returns whether a statement of PL/pgSQL can begin behind this token; `None` at the block's begin.
+pub(super) fn begins_statement(previous: Option<Token>) -> bool {
+    previous.is_none_or(|previous| {
+        previous.kind == Kind::Symbol(b';')
+            || previous.kind == Kind::Symbol(b'>')
+            || ["begin", "else", "loop", "then"]
+                .iter()
+                .any(|word| previous.is(word))
+    })
+}
+
 /// Returns whether a PL/pgSQL text has the statement `COMMIT` or `ROLLBACK`.
 fn ends_transactions(body: &str) -> bool {
     let mut previous: Option<Token> = None;
     let mut tokens = Tokens::new(body, 0, false).peekable();
     while let Some(token) = tokens.next() {
-        let begins_statement = previous.is_none_or(|previous| {
-            previous.kind == Kind::Symbol(b';')
-                || previous.kind == Kind::Symbol(b'>')
-                || ["begin", "else", "loop", "then"]
-                    .iter()
-                    .any(|word| previous.is(word))
-        });
+        let begins_statement = begins_statement(previous);
         let ends_transaction = token.is("commit") || token.is("rollback");
         let ends = |next: &Token| next.kind == Kind::Symbol(b';') || next.is("and");
         if begins_statement && ends_transaction && tokens.peek().is_some_and(ends) {
