@@ -135,6 +135,17 @@ fn locks_on_views_and_partitioned_tables_and_every_rewrite_are_listed() {
 }
 
 #[test]
+fn a_commit_without_a_begin_does_not_end_a_dry_run() {
+    let database = Database::new();
+    let text = "create table a (); commit; create table b (); end;";
+    let reply = dry_run(&database, &[("1_a.sql", text)]);
+    assert_eq!(versions(&reply["not_tried"]), ["1"], "{reply}");
+    for name in ["a", "b", "plain_lambda.migrations"] {
+        assert!(!database.has(name), "{name}");
+    }
+}
+
+#[test]
 fn sequences_that_a_dry_run_advanced_are_named_also_when_it_fails() {
     let database = database("create table t (id serial, name text)");
     let insert = ("1_a.sql", "insert into t (name) values ('a'), ('b')");

@@ -124,7 +124,11 @@ impl Steps {
             let reason = "it begins a transaction that the file does not end; add COMMIT";
             return error_at(frame.begin, reason);
         }
-        let is_plain = |step: &Step| matches!(step, Step::Plain(_));
+        // A COMMIT without a BEGIN does nothing in psql; in a transaction it would end that.
+        let is_plain = |step: &Step| match step {
+            Step::Plain(at) => statements[*at].control() != Some(Control::Commit),
+            Step::Frame(_) | Step::Alone(_) => false,
+        };
         let batched = script.mark(&statements)?;
         let single_transaction = batched.is_none()
             && script.transaction
@@ -362,6 +366,7 @@ mod tests {
         check("a; b", true, &[Plain(0), Plain(1)]);
         check("begin; a; b; commit", true, &[frame(0..4)]);
         check("begin; a; commit; b", false, &[frame(0..3), Plain(3)]);
+        check("a; commit; b", false, &[Plain(0), Plain(1), Plain(2)]);
         check("set x = 1; begin; a; end", false, &[Plain(0), frame(1..4)]);
         check(
             "begin; a; commit; vacuum; b; begin; c; end",
