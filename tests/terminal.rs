@@ -237,7 +237,7 @@ fn ctrl_c_cancels_the_statement_rolls_back_and_says_so() {
         "migrate",
     ];
     // The file before it is done, so the run has a reply.
-    let seen = run(&database, dir.path(), "pg_sleep(600)", &command);
+    let seen = run(&database, dir.path(), "2_b.sql:1: statement", &command);
     seen.check(
         130,
         &[
@@ -246,7 +246,7 @@ fn ctrl_c_cancels_the_statement_rolls_back_and_says_so() {
             "invoke again",
         ],
     );
-    let seen = run(&database, dir.path(), "pg_sleep(600)", &command);
+    let seen = run(&database, dir.path(), "2_b.sql:1: statement", &command);
     seen.check(
         130,
         &["Function.Interrupted", "its statement was cancelled"],
@@ -256,7 +256,7 @@ fn ctrl_c_cancels_the_statement_rolls_back_and_says_so() {
         "migrate",
         r#"{"action":"migrate","dry_run":true}"#,
     ];
-    let seen = run(&database, dir.path(), "pg_sleep(600)", &dry_run);
+    let seen = run(&database, dir.path(), "2_b.sql:1: statement", &dry_run);
     seen.check(130, &["Function.Interrupted"]);
     assert!(database.has("a") && !database.has("b"));
     let left = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
