@@ -232,7 +232,9 @@ fn a_key_by_which_rows_could_be_missed_or_found_slowly_is_refused() {
         CREATE INDEX ON b USING hash (id); CREATE INDEX ON b ((id + 1));
         CREATE TABLE c (id bigint NOT NULL, x int NOT NULL, PRIMARY KEY (x, id));
         CREATE TABLE d (id text NOT NULL); CREATE INDEX ON d (id text_pattern_ops);
-        CREATE INDEX ON d (id COLLATE \"C\"); CREATE VIEW v AS SELECT * FROM b";
+        CREATE INDEX ON d (id COLLATE \"C\"); CREATE VIEW v AS SELECT * FROM b;
+        CREATE TABLE e (x int, id int NOT NULL GENERATED ALWAYS AS (x) STORED UNIQUE);
+        CREATE TABLE f (id jsonb PRIMARY KEY); CREATE TABLE g (id int[] PRIMARY KEY)";
     database
         .client()
         .batch_execute(prepare)
@@ -243,6 +245,9 @@ fn a_key_by_which_rows_could_be_missed_or_found_slowly_is_refused() {
         ("c", "no complete btree index"),
         ("d", "no complete btree index"),
         ("v", "no table `v`"),
+        ("e", "generated"),
+        ("f", "cannot hold"),
+        ("g", "cannot hold"),
         ("nowhere", "no table `nowhere`"),
     ] {
         let text =

@@ -50,7 +50,10 @@ const LOOK_UP: &str = "
                      AND i.indcollation[0] = a.attcollation),
            (SELECT sum(greatest(p.reltuples, 0))::bigint FROM pg_class p
             WHERE CASE c.relkind WHEN 'r' THEN p.oid = c.oid
-                  ELSE p.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf) END)
+                  ELSE p.oid IN (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf) END),
+           a.attgenerated <> '',
+           (SELECT y.typcategory IN ('A', 'C') OR 'jsonb'::regtype IN (y.oid, y.typbasetype)
+            FROM pg_type y WHERE y.oid = a.atttypid)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND a.attnum > 0
                             AND NOT a.attisdropped
@@ -97,6 +100,17 @@ impl Key {
             return refused(format!(
                 "no complete btree index of `{table}` begins with `{key}`, so each batch would read \
                  the whole table; take the primary key, or first create an index CONCURRENTLY"
+            ));
+        }
+        if mark.changes_table && row.get::<_, bool>(7) {
+            return refused(format!(
+                "`{key}` is generated from other columns, and a row whose key the statement changes \
+                 could be met twice; take another column"
+            ));
+        }
+        if row.get::<_, bool>(8) {
+            return refused(format!(
+                "the history cannot hold a key of the type of `{key}`; take another column"
             ));
         }
         let about: i64 = row.get(6);

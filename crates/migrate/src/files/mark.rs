@@ -68,6 +68,10 @@ pub(super) fn read(script: &Script, statements: &[Statement]) -> Result<Option<M
             );
             script.error_at(start + at, &reason)
         }
+        WrongBounds::LeavesOut(at) => {
+            let reason = "it leaves rows of a batch out, and no later batch has them; remove it";
+            script.error_at(start + at, reason)
+        }
         WrongBounds::SetsKey(at) => {
             let reason = format!("it changes `{key}`, by which the table is passed through, so a row could be met twice");
             script.error_at(start + at, &reason)

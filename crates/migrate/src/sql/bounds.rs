@@ -14,6 +14,8 @@ pub(crate) enum WrongBounds {
     Elsewhere(usize),
     /// The statement sets the key at this byte.
     SetsKey(usize),
+    /// The `LIMIT`, `OFFSET` or `FETCH` at this byte leaves rows of a batch out.
+    LeavesOut(usize),
 }
 
 /// Checks that `$1` and `$2` are the inclusive limits of the key: `key BETWEEN $1 AND $2`, or
@@ -26,12 +28,12 @@ pub(crate) fn check_bounds(statement: &str, key: &str) -> Result<(), WrongBounds
     let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is(word));
     let text = |at: usize| tokens.get(at).map_or("", |token| token.text);
     let is_key = |at: usize| tokens.get(at).is_some_and(|token| is_name(token, key));
-    let is_update = is(0, "update");
     let (mut has_first, mut has_last) = (false, false);
+    let (mut sets, mut depth) = (false, 0);
     for (at, token) in tokens.iter().enumerate() {
         let before = |count: usize| at.wrapping_sub(count);
         let is_between = |first: usize| is(first.wrapping_sub(1), "between");
-        let is_set = is(before(1), "set") || text(before(1)) == ",";
+        sets |= token.is("set");
         match token.text {
             "$1" if is_between(at) && is_key(before(2)) => has_first = true,
             "$1" if text(before(1)) == "=" && text(before(2)) == ">" && is_key(before(3)) => {
@@ -46,8 +48,17 @@ pub(crate) fn check_bounds(statement: &str, key: &str) -> Result<(), WrongBounds
             other if token.kind == Kind::Number && other.starts_with('$') => {
                 return Err(WrongBounds::Elsewhere(token.start));
             }
-            _ if is_update && is_set && is_name(token, key) && text(at + 1) == "=" => {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            _ if sets && is_name(token, key) && is_target(&tokens, at) => {
                 return Err(WrongBounds::SetsKey(token.start));
+            }
+            _ if depth == 0
+                && ["limit", "offset", "fetch"]
+                    .iter()
+                    .any(|word| token.is(word)) =>
+            {
+                return Err(WrongBounds::LeavesOut(token.start));
             }
             _ => {}
         }
@@ -56,6 +67,24 @@ pub(crate) fn check_bounds(statement: &str, key: &str) -> Result<(), WrongBounds
         true => Ok(()),
         false => Err(WrongBounds::Missing),
     }
+}
+
+/// Returns whether the name at this index is what a `SET` sets: `SET a = 1, name = 2`, or
+/// `SET (a, name) = (1, 2)`.
+fn is_target(tokens: &[Token], at: usize) -> bool {
+    let is_listed = |token: &&Token| token.text == "," || token.kind != Kind::Symbol(b'(');
+    let begins = |at: usize| {
+        let before = at.checked_sub(1).map(|before| &tokens[before]);
+        before.is_some_and(|token| token.is("set") || token.text == ",")
+    };
+    let is_equal = |at: usize| tokens.get(at).is_some_and(|token| token.text == "=");
+    if begins(at) && is_equal(at + 1) {
+        return true;
+    }
+    let names = tokens[..at].iter().rev().take_while(is_listed).count();
+    let close = tokens[at..].iter().position(|token| token.text == ")");
+    let opens = at.checked_sub(names + 1);
+    opens.is_some_and(begins) && close.is_some_and(|close| is_equal(at + close + 1))
 }
 
 /// Returns whether a statement is an `UPDATE` or a `DELETE` of this table, written as it is here.
@@ -98,6 +127,8 @@ mod tests {
             "update t set a = 1 where id between $1 and $2",
             "update t set a = 1 where t.ID BETWEEN $1 AND $2 and a is null",
             "delete from t where id >= $1 and b and id<=$2",
+            "update t set (a, b) = (id, 1), c = (select x from u limit 1) where id between $1 and $2",
+            "update t set a = f(b, id), b = (c = 1) where id between $1 and $2",
             "insert into u select * from t x where x.\"id\" >= $1::bigint and x.id <= $2",
         ] {
             assert_eq!(check_bounds(statement, "id"), Ok(()), "{statement}");
@@ -106,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_statement_that_would_miss_or_repeat_rows_is_found() {
-        use WrongBounds::{Elsewhere, Missing, SetsKey};
+        use WrongBounds::{Elsewhere, LeavesOut, Missing, SetsKey};
         for (statement, wrong) in [
             ("update t set a = 1", Missing),
             ("update t set a = 1 where id >= $1", Missing),
@@ -122,6 +153,18 @@ mod tests {
             (
                 "update t set a = 1, id = 2 where id between $1 and $2",
                 SetsKey(20),
+            ),
+            (
+                "update t set (a, id) = (1, 2) where id between $1 and $2",
+                SetsKey(17),
+            ),
+            (
+                "with x as (select 1) update t set id = 1 where id between $1 and $2",
+                SetsKey(34),
+            ),
+            (
+                "insert into u select id from t where id between $1 and $2 limit 5",
+                LeavesOut(58),
             ),
         ] {
             assert_eq!(check_bounds(statement, "id"), Err(wrong), "{statement}");
