@@ -55,10 +55,11 @@ pub(crate) struct Session {
 /// a constant is enough.
 const LOCK_KEY: i64 = 0x706c_6169_6e5f_6c61;
 
+/// Takes the lock twice, for [`proof`].
 const TRY_LOCK: &str = "
     SELECT CASE WHEN current_setting($1, true) = $2
                  AND set_config('application_name', $4, false) <> ''
-                THEN pg_try_advisory_lock($3) END,
+                THEN pg_try_advisory_lock($3) AND pg_try_advisory_lock($3) END,
            pg_backend_pid(), pg_is_in_recovery(),
            current_setting('server_version_num')::int >= 140000 AND version() LIKE '%linux%',
            (1000 * extract(epoch FROM current_setting('lock_timeout')::interval))::bigint,
@@ -68,17 +69,8 @@ const TRY_LOCK: &str = "
 pub(crate) const STANDBY: &str = "the server is a standby, which takes no changes; give the \
     migrations function a DATABASE_URL of the primary";
 
-/// The words of the error that [`PROOF`] raises.
+/// The words of the error that [`proof`] raises.
 pub(crate) const LOCK_IS_LOST: &str = "the run no longer holds its lock";
-
-/// Fails if this session does not hold the lock of the run. A statement of a file may have released
-/// it, although those that say so are refused: `EXECUTE 'SELECT pg_advisory_unlock_all()'`. The two
-/// numbers are the halves of [`LOCK_KEY`].
-const PROOF: &str = "
-    SELECT CASE count(*) WHEN 0 THEN 'the run no longer holds its lock' ELSE '1' END::int
-    FROM pg_catalog.pg_locks
-    WHERE pid = pg_catalog.pg_backend_pid() AND locktype = 'advisory' AND granted
-      AND classid = 1886151017 AND objid = 1851747425 AND objsubid = 1";
 
 const HOLDER: &str = "
     SELECT format('pid %s, application %L, connected for %s s, in its statement for %s s', a.pid,
@@ -399,8 +391,8 @@ impl Session {
     /// begin with what the COMMIT would do first.
     pub(crate) fn record_statements(&self, statement: &str) -> String {
         let proof = match self.direct {
-            true => PROOF,
-            false => "",
+            true => proof(),
+            false => String::new(),
         };
         let restore = self.restore_statements();
         format!("{FIRE_DEFERRED}; {restore}; {proof}; {statement}")
@@ -546,6 +538,18 @@ impl Session {
             }
         }
     }
+}
+
+/// Returns the statement that fails if this session does not hold the lock of the run. A statement of
+/// a file may have released it, although those that say so are refused:
+/// `EXECUTE 'SELECT pg_advisory_unlock_all()'`. The session holds the lock twice, so giving it back
+/// once lets no other session in. A look into `pg_locks` takes much longer.
+fn proof() -> String {
+    format!(
+        "SELECT CASE WHEN pg_catalog.pg_advisory_unlock({LOCK_KEY})
+                      AND pg_catalog.pg_try_advisory_lock({LOCK_KEY})
+                THEN '1' ELSE '{LOCK_IS_LOST}' END::int"
+    )
 }
 
 /// Returns the lower of two timeouts, of which 0 is none.

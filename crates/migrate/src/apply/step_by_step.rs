@@ -201,7 +201,11 @@ impl Run<'_> {
         let mut message = String::new();
         for at in range.clone() {
             let sha256 = self.checksum(at + 1, &mut prefix);
-            let row = self.row(at + 1, sha256, Duration::ZERO, history::put_timed);
+            let put = match at == range.start {
+                true => history::put_timed,
+                false => history::advance_timed,
+            };
+            let row = self.row(at + 1, sha256, Duration::ZERO, put);
             message += "BEGIN;";
             message += &self.script.text[self.steps.statements[at].span.clone()];
             message += &self.session.record_statements(&row);
