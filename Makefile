@@ -66,8 +66,8 @@ USER_ROLE  = $(if $(ROLE),$(comma)"role":"$(call JSON_TEXT,$(value ROLE))")
 .DEFAULT_GOAL := help
 # Targets that are actions, not files.
 .PHONY: migrate status rollback seed user
-.PHONY: push zip sbom plan deploy rollback-code url logs doctor destroy
-.PHONY: help run test torture bench check conformance image order shipped arm64 triple peers tools clean
+.PHONY: push zip sbom plan deploy rollback-code versions url logs doctor why destroy
+.PHONY: help run test torture bench check conformance image order settings shipped arm64 triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } \
@@ -143,8 +143,9 @@ image: ## build the image: ARCH=x86_64|aarch64 CONTAINER=docker|podman BASE=… 
 		--build-arg ARCH=$(ARCH) --build-arg BASE=$(BASE) \
 		$(TIMESTAMP) $(ARGS) --tag $(IMAGE) --file Dockerfile.al2023 .
 
-zip: shipped ## pack the functions for PACKAGE=zip; the same sources, the same bytes
-	deploy/zip.sh $(SHIPPED) migrations $(ZIP)
+zip: ## pack the functions for PACKAGE=zip; the same sources, the same bytes
+	executable=$$(ARCH=$(ARCH) HOST=$(HOST) CONTAINER=$(CONTAINER) deploy/build.sh) && \
+		ARCH=$(ARCH) deploy/zip.sh "$$executable" migrations $(ZIP)
 
 sbom: triple ## write the bill of materials of the executable, every crate of it, as CycloneDX
 	deploy/sbom.sh $(TRIPLE) $(SBOM)
@@ -152,19 +153,25 @@ sbom: triple ## write the bill of materials of the executable, every crate of it
 push: image ## push the image to the account's ECR for PACKAGE=image
 	@CONTAINER=$(CONTAINER) deploy/push.sh $(IMAGE) $(PUSHED)
 
-deploy: $(PACK) ## migrate, then give the new code the traffic; undo with rollback-code or destroy
+deploy: settings $(PACK) ## migrate, prove, then give the new code the traffic: ALLOW=what,migrate,refused
 	@ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)
 
-plan: $(if $(filter zip,$(PACK)),zip) ## print what deploy would do (PACKAGE=image: with the image last pushed)
+plan: settings $(if $(filter zip,$(PACK)),zip) ## print what deploy would do (PACKAGE=image: with the image last pushed)
 	@PLAN=1 ARCH=$(ARCH) PACKAGE=$(PACKAGE) deploy/deploy.sh $(CODE)
 
-rollback-code: ## give the traffic back to the version before; the database stays as it is
+rollback-code: ## give the traffic back to the version before, or to TO=version; the database stays
 	@deploy/rollback.sh
+
+versions: ## list the versions that TO can be
+	@deploy/versions.sh
+
+why: ## say in half a screen what is wrong with the deployed functions
+	@deploy/why.sh
 
 url: ## print the address of the deployed pages
 	@deploy/url.sh
 
-logs: ## show the last ten minutes: OF=web|migrations
+logs: ## show the last ten minutes: OF=web|migrations SINCE=2h FIND=text FOLLOW=1
 	@deploy/logs.sh $(or $(OF),web)
 
 doctor: ## check the deployed functions and print how to mend what is wrong
@@ -189,6 +196,10 @@ order:
 	UNSTRIPPED=target/order/x86_64-unknown-linux-musl/release/bootstrap \
 	UNSTRIPPED_TOO=target/order/aarch64-unknown-linux-musl/release/bootstrap \
 		cargo test --package tests --locked -- --ignored the_symbols_of_a_start
+
+# Checks deploy.env, before anything is built.
+settings:
+	@sh deploy/settings.sh
 
 # Builds the executable that is shipped; `run` uses a debug build, which compiles faster.
 shipped: triple

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Removes all that push.sh and deploy.sh created, after asking for the function's name. Never touches
-# the database.
+# Removes all that push.sh and deploy.sh created in this account and region, after asking for the
+# function's name. Never touches the database.
 cd "$(dirname "$0")/.."
 . deploy/settings.sh
-printf 'This removes the functions, logs, role and images of %s. Its name: ' "$function"
+account=$(aws sts get-caller-identity --query Account --output text)
+printf 'This removes the functions, logs, role and images of %s in account %s, %s. Its name: ' \
+    "$function" "$account" "$region"
 read -r answer || answer=''
 [ "$answer" = "$function" ] || fail "nothing removed: that is not \`$function\`"
 for name in "$web" "$migrations"; do
@@ -15,11 +17,12 @@ for name in "$web" "$migrations"; do
         --query "logGroups[?logGroupName=='/aws/lambda/$name'].[logGroupName]")" ] ||
         change aws logs delete-log-group --log-group-name "/aws/lambda/$name"
 done
-if has aws iam get-role --role-name "$function"; then
-    has aws iam get-role-policy --role-name "$function" --policy-name logs &&
-        change aws iam delete-role-policy --role-name "$function" --policy-name logs
-    change aws iam delete-role --role-name "$function"
+if has aws iam get-role --role-name "$function-$region"; then
+    has aws iam get-role-policy --role-name "$function-$region" --policy-name logs &&
+        change aws iam delete-role-policy --role-name "$function-$region" --policy-name logs
+    change aws iam delete-role --role-name "$function-$region"
 fi
 has aws ecr describe-repositories --repository-names "$function" &&
     change aws ecr delete-repository --repository-name "$function" --force
+rm -rf "$inputs"
 echo "removed; the database is as it was"

@@ -7,8 +7,8 @@ mod account;
 mod watch;
 
 use crate::image::check_answers;
-use crate::support::podman::podman;
-use crate::support::{bootstrap, migrations, needs, root, run, said};
+use crate::support::podman::{self, podman};
+use crate::support::{bootstrap, migrations, needs, root, run, said, script};
 use account::{Account, ECR, PASSWORD, TOKEN};
 use serde_json::Value;
 use std::fs;
@@ -107,11 +107,22 @@ fn a_function_goes_from_nothing_to_production_and_back() {
     let again = deployed(&account, files.path());
     assert!(again.contains("nothing changed"), "{again}");
     assert!(
+        again.contains("in account 123456789012, eu-west-1"),
+        "{again}"
+    );
+    assert!(
         !again.contains("update-") && !again.contains("create-"),
         "{again}"
     );
 
     account.settings("MEMORY=512");
+    let planned = run(deploy(&account, files.path()).env("PLAN", "1"));
+    for command in ["publish-version", "--name live", "--name former"] {
+        let line = planned
+            .lines()
+            .find(|line| line.starts_with('$') && line.contains(command));
+        assert!(line.is_some(), "no {command}: {planned}");
+    }
     let watch = Watch::of(
         "update-function-configuration",
         vec![PASSWORD.to_string(), account.secret()],
@@ -132,6 +143,24 @@ fn a_function_goes_from_nothing_to_production_and_back() {
     assert_eq!(account.live(), good, "the new code has no traffic");
 
     migration("2_fail.sql", "CREATE TABLE parts (id int);");
+    for (name, seconds) in [("3_slow", 3), ("4_slow", 3), ("5_fast", 0)] {
+        migration(
+            &format!("{name}.sql"),
+            &format!("SELECT pg_sleep({seconds})"),
+        );
+    }
+    fs::write(account.path("mute"), "").expect("there is room");
+    let mute = refused(deploy(&account, files.path()));
+    assert!(
+        mute.contains("asleep") && mute.contains("it takes no traffic"),
+        "{mute}"
+    );
+    assert_eq!(account.live(), good, "what does not answer has no traffic");
+    assert!(
+        mute.contains("going on") && mute.contains(r#""pending":[]"#),
+        "all invocations: {mute}"
+    );
+    fs::remove_file(account.path("mute")).expect("it is ours");
     fs::write(account.path("broken"), "").expect("there is room");
     let broken = refused(deploy(&account, files.path()));
     assert!(broken.contains("failed to get /up"), "{broken}");
@@ -140,15 +169,24 @@ fn a_function_goes_from_nothing_to_production_and_back() {
 
     let mended = deployed(&account, files.path());
     assert!(account.database.has("parts"));
-    assert_ne!(account.live(), good);
+    let newest = account.live();
+    assert_ne!(newest, good);
     run(&mut account.script("rollback.sh"));
     assert_eq!(
         account.live(),
         good,
         "not the version that gave no page, either"
     );
+    let listed = run(&mut account.script("versions.sh"));
+    let live = listed.lines().find(|line| line.contains(" live"));
+    assert!(live.is_some_and(|line| line.starts_with(&good)), "{listed}");
     let words = refused(account.script("rollback.sh"));
-    assert!(words.contains("is back already"), "{words}");
+    assert!(words.contains("has the traffic already"), "{words}");
+    let back = run(account.script("rollback.sh").env("TO", &newest));
+    assert_eq!(account.live(), newest, "{back}");
+    let mut nowhere = account.script("rollback.sh");
+    nowhere.env("TO", "99");
+    assert!(refused(nowhere).contains("failed to find version `99`"));
 
     let zip = fs::read(account.zip(files.path())).expect("it is there");
     let zip = String::from_utf8_lossy(&zip).into_owned();
@@ -169,10 +207,23 @@ fn invalid_settings_are_refused_before_aws_is_called() {
         ("FUNCTION=Shop\n", "Shop"),
         ("PACKAGE=tar\n", "zip or image"),
         ("FUNCTION=shop\r\n", "a carriage return"),
+        ("FUNCTION=shop\nexport A=b\n", "line 2 is not NAME=value"),
+        ("FUNCTION=shop\nA = b\n", "line 2 is not NAME=value"),
+        ("# Mine\nA=b\n\nA=c\n", "line 4 has A, as line 2 has"),
+        ("AWS_PROFILE=me\n", "line 1 has AWS_PROFILE"),
+        ("A=\"b\"\n", "quotes"),
+        ("A=b \n", "a space at an end"),
     ] {
         fs::write(&settings, text).expect("there is room");
-        for script in ["deploy.sh", "push.sh", "destroy.sh", "logs.sh"] {
-            let mut command = Command::new(root().join("deploy").join(script));
+        for (shell, script) in [
+            ("dash", "deploy.sh"),
+            ("bash --posix", "push.sh"),
+            ("busybox sh", "destroy.sh"),
+            ("sh", "logs.sh"),
+        ] {
+            let mut words = shell.split(' ');
+            let mut command = Command::new(words.next().expect("it is a shell"));
+            command.args(words).arg(root().join("deploy").join(script));
             let nowhere = [
                 ("PATH", "/usr/bin:/bin"),
                 ("AWS_ENDPOINT_URL", "http://[::1]:1"),
@@ -183,6 +234,86 @@ fn invalid_settings_are_refused_before_aws_is_called() {
             assert!(words.contains(word), "{words}");
         }
     }
+}
+
+#[test]
+fn a_program_that_lambda_cannot_start_is_not_packed() {
+    needs!(Shipped, Zip);
+    let dir = tempfile::tempdir().expect("there is room");
+    let zip = dir.path().join("a.zip");
+    let pack = |program: &Path, arch: &str| {
+        let mut command = Command::new(root().join("deploy/zip.sh"));
+        command.arg(program).args([&migrations(), &zip]);
+        command.env("ARCH", arch);
+        command
+    };
+    let words = refused(pack(Path::new("/bin/sh"), "x86_64"));
+    assert!(words.contains("this machine's libraries"), "{words}");
+    let words = refused(pack(&root().join("Makefile"), "x86_64"));
+    assert!(words.contains("no Linux program"), "{words}");
+    let words = refused(pack(&bootstrap(), "s390x"));
+    assert!(words.contains("no program for s390x"), "{words}");
+    assert!(!zip.exists(), "nothing was packed");
+    run(&mut pack(&bootstrap(), std::env::consts::ARCH));
+}
+
+#[test]
+fn a_container_builds_the_program_where_this_is_no_linux() {
+    needs!(Shipped, Podman);
+    let dir = tempfile::tempdir().expect("there is room");
+    let darwin = "#!/bin/sh\n[ \"$1\" = -s ] && echo Darwin || exec /bin/uname \"$@\"\n";
+    script(&dir.path().join("uname"), darwin);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut build = Command::new(root().join("deploy/build.sh"));
+    podman::be_known_to(&mut build);
+    build
+        .env("PATH", format!("{}:{path}", dir.path().display()))
+        .envs([
+            ("ARCH", std::env::consts::ARCH),
+            ("HOST", std::env::consts::ARCH),
+        ])
+        .env("CONTAINER", "podman");
+    let built = run(&mut build);
+    let built = built.lines().last().expect("it prints the path");
+    assert!(built.starts_with("target/deploy/"), "{built}");
+    let zip = dir.path().join("a.zip");
+    let mut pack = Command::new(root().join("deploy/zip.sh"));
+    run(pack.args([&root().join(built), &migrations(), &zip]));
+}
+
+#[test]
+fn a_lost_connection_rolls_back_one_migration_and_no_second() {
+    needs!(Moto, AwsCli, Registry, Curl);
+    let files = tempfile::tempdir().expect("there is room");
+    for name in ["1_a", "2_b", "3_c"] {
+        let table = &name[2..];
+        let write = |end: &str, text: String| {
+            fs::write(files.path().join(format!("{name}{end}")), text).expect("there is room");
+        };
+        write(".sql", format!("CREATE TABLE {table} (id int)"));
+        write(".down.sql", format!("DROP TABLE {table}"));
+    }
+    let account = Account::new(files.path());
+    account.settings("");
+    let invoke = |action: &str| {
+        let mut command = account.script("invoke.sh");
+        command.arg(format!(r#"{{"action":"{action}"}}"#));
+        command
+    };
+    run(&mut invoke("migrate"));
+    // It sends the request on, and closes the connection instead of answering.
+    let dropped = account.drops_answers();
+    let said = run(&mut invoke("rollback"));
+    assert_eq!(
+        dropped.join().expect("it only sends"),
+        1,
+        "requests of the CLI"
+    );
+    assert!(said.contains(r#""version":"3""#), "{said}");
+    assert!(
+        account.database.has("b") && !account.database.has("c"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -259,7 +390,7 @@ fn check_rights(account: &Account) {
     for statement in ["public-url", "public-invoke"] {
         assert!(policy.contains(statement), "{policy}");
     }
-    let role = ["--role-name", "shop", "--policy-name", "logs"];
+    let role = ["--role-name", "shop-eu-west-1", "--policy-name", "logs"];
     let query = ["--query", "PolicyDocument.Statement[].[Effect,Action]"];
     let rights = account.aws(&[&["iam", "get-role-policy"][..], &role, &query].concat());
     let rights: Vec<&str> = rights.split_whitespace().collect();

@@ -6,8 +6,12 @@ use crate::support::{
     script, wait_for,
 };
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// The database's password. Only AWS may get it.
 pub(super) const PASSWORD: &str = "geheim%22%5Cgeheim";
@@ -37,6 +41,7 @@ impl Account {
         let local = Local::with(&database)
             .migrations(migrations)
             .args(["--functions", "shop-web=http,shop-migrations=migrate"])
+            .args(["--timeout", "5"])
             .start();
         let port = free_port();
         let python = Part::Moto.path();
@@ -84,7 +89,19 @@ impl Account {
             &format!(
                 r#"#!/bin/sh
 case "$1 $2" in
-"lambda invoke") export AWS_ENDPOINT_URL={local} ;;
+"lambda invoke")
+    export AWS_ENDPOINT_URL={local}
+    if [ -e {dir}/dropped ]; then
+        AWS_ENDPOINT_URL=$(cat {dir}/dropped)
+        rm {dir}/dropped
+    fi
+    case "$* $(ls {dir})" in
+    *--qualifier*mute*)
+        for file; do :; done
+        echo '{{"statusCode":503,"body":"asleep"}}' >"$file"
+        printf 'None\t\n'
+        exit ;;
+    esac ;;
 "lambda create-function")
     if rm {dir}/new-role 2>/dev/null; then
         echo 'InvalidParameterValueException: The role defined for the function cannot be assumed by Lambda.' >&2
@@ -146,6 +163,39 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
             .lines()
             .find_map(|line| line.strip_prefix("SECRET_KEY_BASE="));
         secret.expect("a deploy has made one").to_string()
+    }
+
+    /// Has the next invocation lose its connection when the answer comes. The thread returns how many
+    /// requests the CLI has sent there until another invocation was answered.
+    pub(super) fn drops_answers(&self) -> JoinHandle<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+        let address = listener.local_addr().expect("it listens");
+        fs::write(self.path("dropped"), format!("http://{address}")).expect("there is room");
+        let local = self.local.url().replace("http://", "");
+        thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("the CLI connects");
+            let mut server = TcpStream::connect(local).expect("it listens");
+            let mut request = [0; 64 * 1024];
+            // The answer comes when the request has been sent whole.
+            let length = client.read(&mut request).expect("the CLI sends");
+            server.write_all(&request[..length]).expect("it reads");
+            client
+                .set_read_timeout(Some(Duration::from_millis(500)))
+                .expect("it is open");
+            while let Ok(length @ 1..) = client.read(&mut request) {
+                server.write_all(&request[..length]).expect("it reads");
+            }
+            server.read(&mut request).expect("it answers");
+            drop(client);
+            listener.set_nonblocking(true).expect("it is open");
+            let deadline = Instant::now() + Duration::from_secs(6);
+            let mut requests = 1;
+            while Instant::now() < deadline {
+                requests += usize::from(listener.accept().is_ok());
+                thread::sleep(Duration::from_millis(50));
+            }
+            requests
+        })
     }
 
     /// Returns the command for a script of `deploy/`.

@@ -16,7 +16,7 @@ try() {
 PATH=$PATH:/usr/sbin
 # arm64's executable is built and run here too; its compiler comes without a C library's headers.
 missing=''
-for needed in chromium:chromium zip:zip curl:curl valgrind:valgrind strace:strace objdump:binutils \
+for needed in chromium:chromium busybox:busybox zip:zip curl:curl valgrind:valgrind strace:strace objdump:binutils \
     pgbouncer:pgbouncer docker-registry:docker-registry qemu-aarch64-static:qemu-user-static; do
     command -v "${needed%:*}" >/dev/null || missing="$missing ${needed#*:}"
 done
