@@ -125,7 +125,7 @@ migrate() {
         show "$dir/answer.json"
         [ -n "$answered" ] ||
             fail "failed to migrate: nothing of the new code takes traffic; mend it and deploy again"
-        grep -q '"status":"partial"' "$dir/answer.json" || return 0
+        grep -q '"status": *"partial"' "$dir/answer.json" || return 0
         ! cmp -s "$dir/answer.json" "$dir/before.json" ||
             fail "failed to migrate: two invocations came no further; nothing of the new code takes traffic"
         cp "$dir/answer.json" "$dir/before.json"

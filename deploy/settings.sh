@@ -136,7 +136,7 @@ invoke() {
         echo "$1 did not answer ($(tail -n 1 "$dir/refusal")); asking again in $pause s" >&2
         sleep $pause
     done
-    cut -f 2 "$dir/invoked" | openssl base64 -d -A >&2
+    cut -f 2 "$dir/invoked" | sed 's/^None$//' | openssl base64 -d -A >&2
     [ "$(cut -f 1 "$dir/invoked")" = None ]
 }
 
