@@ -20,7 +20,10 @@ const OWN: [(&str, &str); 12] = [
         "run the newest down file; \"steps\":2, or \"to\":\"VERSION\" for all above,\n\
          \"0\" for all",
     ),
-    ("redo", "roll back and apply again; \"steps\":2"),
+    (
+        "redo",
+        "roll back and apply again; \"steps\":2, \"allow\":[…]",
+    ),
     (
         "baseline",
         "call files applied: \"to\":\"VERSION\", or \"from\":\"rails\" or another tool",
