@@ -220,6 +220,44 @@ fn a_file_that_is_resumed_has_no_setting_that_a_savepoint_undid() {
 }
 
 #[test]
+fn a_file_that_is_resumed_sets_no_role_that_it_has_dropped() {
+    let database = Database::new();
+    let role = format!("{}_gone", database.name());
+    let before = format!(
+        "create role {role}; set role {role}; select 1; reset role; set session authorization {role};
+         reset session authorization; drop role {role}; create table a (); vacuum a;\n"
+    );
+    let dir = files(&[("1_a.sql", &format!("{before}select 1/0"))]);
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.MigrationFailed",
+        &["resumes at line 3"],
+    );
+    fs::write(dir.path().join("1_a.sql"), format!("{before}select 1")).expect("there is room");
+    let outcome = local(&database, dir.path()).invoke("migrations", MIGRATE);
+    outcome.expect("it resumes");
+}
+
+#[test]
+fn a_default_that_only_a_resumed_run_would_have_is_refused_before_anything_runs() {
+    let database = Database::new();
+    let text = "do $$ begin execute format('alter database %I set search_path = app',
+                    current_database()); end $$;\nvacuum;\ncreate table a ()";
+    let dir = files(&[("1_a.sql", text)]);
+    check_fails(
+        &local(&database, dir.path()),
+        "Function.InvalidMigrations",
+        &[
+            "1_a.sql:1:1",
+            "sets the default",
+            "line 3",
+            "a file of its own",
+        ],
+    );
+    assert!(!database.has("a"));
+}
+
+#[test]
 fn a_setting_that_a_resumed_run_could_not_make_is_refused_before_anything_runs() {
     for setting in [
         "do $$ begin execute 'set search_path = app'; end $$",

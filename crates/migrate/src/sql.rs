@@ -113,6 +113,12 @@ impl Statement {
         SessionEffect::of(&text[self.span.clone()], self.escapes)
     }
 
+    /// Returns the word after which the statement sets whose rights the session has, if it does.
+    /// `text` is the file's.
+    pub fn role_word(&self, text: &str) -> Option<&'static str> {
+        session_effect::role_word(&text[self.span.clone()])
+    }
+
     /// Returns whether the statement has this name among its words, or in a string of it. `text` is
     /// the file's.
     pub fn mentions(&self, text: &str, name: &str) -> bool {

@@ -170,7 +170,8 @@ impl Steps {
                 let effect = statement.session_effect(&script.text);
                 let (kind, name) = match effect {
                     SessionEffect::Object { kind, name } => (kind, name),
-                    SessionEffect::SettingAmongOthers => ("setting", String::new()),
+                    SessionEffect::SettingAmongOthers => (SETTING, String::new()),
+                    SessionEffect::SetsDefaults => (DEFAULT, String::new()),
                     _ => continue,
                 };
                 let mentions =
@@ -198,18 +199,23 @@ impl Steps {
                 };
                 let line = super::sql::Place::of(&script.text, user.span.start).line;
                 let advice = match (kind, name.is_empty()) {
-                    ("setting", _) => {
+                    (SETTING, _) => {
                         "set it by a statement of its own: SET, or SELECT set_config(…) of constants"
                     }
+                    (DEFAULT, _) => "put it into a file of its own",
                     (_, true) => "remove it, as the run itself keeps other runs out",
                     (_, false) => {
                         "use it only in the transaction that makes it, or make it a permanent \
                          one and drop it at the end"
                     }
                 };
+                let (makes, has) = match kind == DEFAULT {
+                    true => ("sets the", "would have it already"),
+                    false => ("makes the", "would not have it"),
+                };
                 let reason = format!(
-                    "it makes the {called}, and the file does not run in one transaction: a run \
-                     that resumes at line {line} would not have it; {advice}"
+                    "it {makes} {called}, and the file does not run in one transaction: a run \
+                     that resumes at line {line} {has}; {advice}"
                 );
                 return Err(script.error_at(statement.span.start, &reason));
             }
@@ -283,6 +289,12 @@ impl Steps {
         found.ok().map(|number| &self.steps[number..])
     }
 }
+
+/// What a statement makes that a resumed run could not make again.
+const SETTING: &str = "setting";
+
+/// What a statement makes that only a resumed run would have.
+const DEFAULT: &str = "default of later sessions";
 
 const RELEASES_LOCKS: &str =
     "it would release the lock of the migration run; unlock by key, or discard what you mean";

@@ -118,6 +118,12 @@ impl Run<'_> {
             }
             let is_undone = matches!(statement.keyword(), "savepoint" | "release" | "rollback");
             let effect = statement.session_effect(&self.script.text);
+            // The role of one that was undone may be gone.
+            let role = statement.role_word(&self.script.text);
+            let is_role = |one: &Statement| one.role_word(&self.script.text) == role;
+            if !undoes && role.is_some() && done[at + 1..].iter().any(is_role) {
+                continue;
+            }
             if begins || is_open && is_undone || effect == SessionEffect::Setting {
                 self.send(at)?;
             }

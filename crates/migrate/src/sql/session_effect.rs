@@ -23,6 +23,9 @@ pub enum SessionEffect {
         /// Its name as the catalog has it; empty if it has none.
         name: String,
     },
+    /// What later sessions of the database or of a role begin with, and this one does not have:
+    /// `ALTER DATABASE … SET`, `ALTER ROLE … SET`.
+    SetsDefaults,
     /// The end of everything in the session, the advisory locks among it.
     ReleasesLocks,
 }
@@ -53,6 +56,7 @@ impl SessionEffect {
             "reset" | "load" => SessionEffect::Setting,
             "discard" if words.eat("all") => SessionEffect::ReleasesLocks,
             "select" if words.is_set_config() => SessionEffect::Setting,
+            "alter" => words.altered_defaults(),
             "create" => words.temporary_object(),
             "prepare" => object("prepared statement", words.names().pop()),
             "declare" => words.held_cursor(),
@@ -63,6 +67,18 @@ impl SessionEffect {
             known => known,
         }
     }
+}
+
+/// Returns the word after which a statement sets or resets whose rights the session has: `role` or
+/// `authorization`. A later one of the same word undoes it.
+pub(super) fn role_word(statement: &str) -> Option<&'static str> {
+    let mut words = Words::new(statement, false);
+    if !words.eat("set") && !words.eat("reset") {
+        return None;
+    }
+    words.eat("session");
+    let mut found = ["role", "authorization"].into_iter();
+    found.find(|word| words.eat(word))
 }
 
 /// Returns whether a statement has this name among its words, or in one of its strings, which may be
@@ -212,6 +228,19 @@ impl Words<'_> {
         }
     }
 
+    /// Reads the rest of an `ALTER`.
+    fn altered_defaults(&mut self) -> SessionEffect {
+        if !self.eat("database") && !self.eat("role") && !self.eat("user") {
+            return SessionEffect::Nothing;
+        }
+        while let Some(token) = self.take() {
+            if (token.is("set") || token.is("reset")) && !self.eat("tablespace") {
+                return SessionEffect::SetsDefaults;
+            }
+        }
+        SessionEffect::Nothing
+    }
+
     /// Reads the rest of a `CREATE` of a temporary object, which stays until the session ends.
     fn temporary_object(&mut self) -> SessionEffect {
         let _ = self.eat("or") && self.eat("replace");
@@ -344,9 +373,33 @@ mod tests {
             "declare c cursor for select 1",
             "do $$ begin perform 1; end $$",
             "comment on table t is 'discard all'",
+            "alter role r login password 'set'",
+            "alter database d set tablespace x",
+            "alter table role set (fillfactor = 50)",
         ] {
             assert_eq!(of(statement), SessionEffect::Nothing, "{statement}");
         }
+    }
+
+    #[test]
+    fn defaults_of_later_sessions_are_known() {
+        for statement in [
+            "alter database d set search_path = s",
+            "alter role all in database d reset all",
+            "alter user current_user set x = 1",
+            "do $$ begin execute format('alter database %I set a = %L', d, v); end $$",
+        ] {
+            assert_eq!(of(statement), SessionEffect::SetsDefaults, "{statement}");
+        }
+    }
+
+    #[test]
+    fn the_later_of_two_roles_undoes_the_earlier() {
+        assert_eq!(role_word("set session role r"), Some("role"));
+        assert_eq!(role_word("RESET ROLE"), Some("role"));
+        let user = "set session authorization x";
+        assert_eq!(role_word(user), Some("authorization"));
+        assert_eq!(role_word("set search_path = role"), None);
     }
 
     #[test]
