@@ -57,20 +57,21 @@ impl Cluster {
         command
     }
 
-    /// Drops the databases that a killed run left.
+    /// Drops the databases and the roles that a killed run left.
     fn sweep(&self) {
         let mut admin = self.admin();
         let left = admin
             .query(
-                "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'",
+                "SELECT 'DROP DATABASE ' || datname || ' WITH (FORCE)' FROM pg_database
+                 WHERE datname LIKE 'test\\_%'
+                 UNION ALL SELECT 'DROP ROLE ' || rolname FROM pg_roles
+                 WHERE rolname LIKE 'test\\_%' ORDER BY 1",
                 &[],
             )
             .expect("the catalog is readable");
         for row in left {
-            let name: String = row.get(0);
-            admin
-                .batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"))
-                .expect("it is ours");
+            let drop: String = row.get(0);
+            admin.batch_execute(&drop).expect("it is ours");
         }
     }
 }
