@@ -141,3 +141,31 @@ fn a_concurrent_index_does_not_deadlock_with_a_second_run_that_waits() {
         assert_eq!(versions(&reply["applied"]), ["1"]);
     });
 }
+
+#[test]
+fn a_run_that_waited_has_the_settings_that_the_other_run_has_given_the_database() {
+    let database = Database::new();
+    let dir = files(&[(
+        "1_a.sql",
+        "create table a as select current_setting('torture.mark', true) as mark",
+    )]);
+    let mut other = database.client();
+    // The key of the lock of a run: "plain_la" in ASCII.
+    other
+        .batch_execute("select pg_advisory_lock(x'706c61696e5f6c61'::bigint)")
+        .expect("it is free");
+    let local = local(&database, dir.path());
+    thread::scope(|scope| {
+        let run = scope.spawn(|| local.invoke("migrations", MIGRATE));
+        local.expect_log("waiting for another migration run");
+        let name = database.name();
+        other
+            .batch_execute(&format!("alter database {name} set torture.mark = 'set'"))
+            .expect("the administrator may");
+        drop(other);
+        run.join().expect("no panic").expect("it applies");
+    });
+    let mark = database.client().query_one("select mark from a", &[]);
+    let mark: Option<String> = mark.expect("it is there").get(0);
+    assert_eq!(mark.as_deref(), Some("set"));
+}

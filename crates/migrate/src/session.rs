@@ -182,7 +182,8 @@ impl Session {
             own_timeouts: answer.own_timeouts,
             open: false,
             fresh: false,
-            defaults_changed: false,
+            // The run that was waited for may have changed them.
+            defaults_changed: !waited.is_zero(),
             quick: false,
             deadline,
             run,
