@@ -704,6 +704,10 @@ fn changing_every_row_is_refused_and_changing_some_is_said() {
     );
     let with = "with gone as (delete from big where n > 5 returning id) select count(*) from gone";
     said("", with, "big", "ROW EXCLUSIVE", "change");
+    let with = "with one as (select 1) update big set n = 1";
+    refused("", with, "big", "ROW EXCLUSIVE", "change");
+    let with = "with gone as (delete from big returning id) select count(*) from gone";
+    refused("", with, "big", "ROW EXCLUSIVE", "change");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use super::alter;
 use super::operation::{Effect, Lock, Reading, Relation, When, Work};
 use super::words::{Name, Words, is_in};
+use crate::sql::Token;
 
 const CONCURRENTLY: &str = "CREATE INDEX CONCURRENTLY, in a statement outside of BEGIN and COMMIT";
 const BATCHED: &str = "batches: a file that begins with `-- batched: table by key`";
@@ -346,9 +347,13 @@ impl Reading {
             let is_delete = pair[0].is("delete") && pair[1].is("from");
             is_delete.then(|| Words(&words.0[at + 2..]).name())?
         }));
+        let limits = |word: &Token| word.is("where") || word.is("using");
+        let work = match words.0.iter().any(limits) {
+            true => Work::ChangeSome,
+            false => Work::ChangeAll,
+        };
         for table in changed {
-            let table = Relation::Table(table);
-            self.add(table, Lock::RowExclusive, Work::ChangeSome, BATCHED);
+            self.add(Relation::Table(table), Lock::RowExclusive, work, BATCHED);
         }
         if words.0.iter().any(|token| token.is("insert")) {
             self.copy(words);
