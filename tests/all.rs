@@ -38,6 +38,7 @@ mod outages;
 mod own_pages;
 mod private_postgres;
 mod records;
+mod rehearsal;
 mod security;
 mod senders;
 mod sessions;

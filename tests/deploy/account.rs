@@ -185,7 +185,8 @@ exec /usr/bin/env -i {curl} -sf {local}/"${{url##*/}}"
             while let Ok(length @ 1..) = client.read(&mut request) {
                 server.write_all(&request[..length]).expect("it reads");
             }
-            server.read(&mut request).expect("it answers");
+            let answered = server.read(&mut request).expect("it answers");
+            assert!(answered > 0, "it answers");
             drop(client);
             listener.set_nonblocking(true).expect("it is open");
             let deadline = Instant::now() + Duration::from_secs(6);

@@ -32,6 +32,8 @@ pub(crate) enum Part {
     Qemu,
     AwsCli,
     Moto,
+    /// Runs the functions of an account.
+    Ministack,
     /// AWS's Runtime Interface Emulator.
     Emulator,
     CargoLambda,
@@ -92,6 +94,7 @@ impl Part {
             }
             Part::AwsCli => fetched("the AWS CLI", "awscli", "awscli/bin/python"),
             Part::Moto => fetched("moto", "moto", "moto/bin/python"),
+            Part::Ministack => fetched("ministack", "ministack", "ministack/bin/python"),
             Part::Playwright => fetched("Playwright", "browser", "browser/bin/python"),
             Part::Squawk => fetched("squawk", "squawk", "squawk/bin/squawk"),
             Part::Emulator => fetched("AWS's emulator", "aws-lambda-rie", "aws-lambda-rie"),

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and the project does not build into target/tools: the AWS CLI, moto,
-# AWS's Runtime Interface Emulator, cargo-lambda, Playwright, a newer Postgres and podman with
+# ministack, AWS's Runtime Interface Emulator, cargo-lambda, Playwright, a newer Postgres and podman with
 # stand-ins for the base images. Pinned, checked by hash, and quick when all of it is there.
 #
 # What cannot be installed, it says, and goes on: the tests that need it do not run. With STRICT=1 it
@@ -28,7 +28,7 @@ echo '#include <stdint.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>&1 ||
 # shellcheck disable=SC2086 # Packages' names, one an argument.
 [ -z "$missing" ] || try tests/tools/package.sh $missing
 
-for venv in awscli moto browser; do
+for venv in awscli moto ministack browser; do
     try tests/tools/venv.sh $venv
 done
 # Direct TLS needs Postgres 17; this machine's own may be older. The requirements are those of `local`.
