@@ -64,8 +64,10 @@ region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
 # Version 1 of the CLI reads the one name, version 2 both.
 export AWS_REGION="$region" AWS_DEFAULT_REGION="$region"
 
-# What the printed commands read, as it was last: they can be pasted.
-inputs=target/deploy/$function-$region
+# What the printed commands read, as it was last: they can be pasted. Beside the settings, as another
+# folder may have another account with the same names.
+inputs=$(dirname "$settings")/target/deploy/$function-$region
+inputs=${inputs#./}
 mkdir -p "$inputs"
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -118,7 +120,7 @@ show() {
 #
 # The CLI would send the event again by itself when a connection is lost, while the function may still
 # be at work. So it sends the event once and waits for as long as the function may take; then the
-# same event is sent again, with the same id, by which the engine knows it.
+# same event is sent again; an action that must not be done twice has an id, by which the engine knows it.
 invoke() {
     [ "${JSON:-0}" != 0 ] || print_command aws lambda invoke --function-name "$1" ${3:+--qualifier "$3"} --payload "fileb://$2" /dev/stdout
     [ -z "${PLAN:-}" ] || return 0
