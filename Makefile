@@ -67,7 +67,7 @@ USER_ROLE  = $(if $(ROLE),$(comma)"role":"$(call JSON_TEXT,$(value ROLE))")
 # Targets that are actions, not files.
 .PHONY: migrate status rollback seed user
 .PHONY: push zip sbom plan deploy rollback-code versions url logs doctor why destroy
-.PHONY: help run test torture bench check conformance image order settings shipped arm64 triple peers tools clean
+.PHONY: help run test torture rehearse bench check conformance image order settings shipped arm64 triple peers tools clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 } \
@@ -91,6 +91,9 @@ torture: shipped ## strike runs of a history at random and compare the ends with
 	cargo build --locked --package local
 	RUNS=$(or $(RUNS),1000) SEED=$(or $(SEED),1) BOOTSTRAP=$(SHIPPED) LOCAL=$(LOCAL) \
 		cargo test --package tests --locked -- --nocapture migrate::torture
+
+rehearse: shipped tools ## deploy to a rehearsed account and destroy it again, with the real scripts and CLI
+	BOOTSTRAP=$(SHIPPED) cargo test --package tests --locked -- --nocapture rehearsal
 
 bench: shipped peers ## measure cold starts against others, and pages of ten million rows; ARGS=--help
 	cargo build --locked --package local
