@@ -119,7 +119,7 @@ migrate() {
     allow=''
     [ -z "${ALLOW:-}" ] || allow=",\"allow\":[\"$(printf %s "$ALLOW" | sed 's/,/","/g')\"]"
     while :; do
-        printf '{"action":"migrate"%s,"id":"%s"}' "$allow" "$(new_id)" >"$inputs/migrate.json"
+        printf '{"action":"migrate"%s,"id":"%s"}' "$allow" "$(openssl rand -hex 16)" >"$inputs/migrate.json"
         invoke "$migrations" "$inputs/migrate.json" && answered=yes || answered=''
         [ -z "${PLAN:-}" ] || return 0
         show "$dir/answer.json"

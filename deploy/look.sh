@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-# Sourced by deploy.sh, versions.sh and rollback.sh: what is looked at before something is changed, and
-# what a version has to prove before it takes traffic. Changes nothing.
+# Sourced by deploy.sh and rollback.sh: what is looked at before something is changed, and what a version
+# has to prove before it takes traffic. Changes nothing on AWS.
 
 # Writes the functions' environment: all of deploy.env but the settings of these scripts, and the
 # URL in $1, if it is known and deploy.env names no other.

@@ -141,8 +141,3 @@ invoke() {
     cut -f 2 "$dir/invoked" | sed 's/^None$//' | openssl base64 -d -A >&2
     [ "$(cut -f 1 "$dir/invoked")" = None ]
 }
-
-# Prints an id for an event that must not be run twice.
-new_id() {
-    openssl rand -hex 16
-}

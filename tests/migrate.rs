@@ -69,6 +69,25 @@ pub(crate) fn check_fails(local: &Local, kind: &str, says: &[&str]) {
     }
 }
 
+/// Invokes an action, and returns its reply.
+#[track_caller]
+fn succeed(local: &Local, event: Value) -> Value {
+    let reply = local.invoke("migrations", &event.to_string());
+    reply.unwrap_or_else(|error| panic!("{event}: {error}"))
+}
+
+/// Checks that an action is refused, with this kind and these words.
+#[track_caller]
+fn refused(local: &Local, event: Value, kind: &str, says: &[&str]) {
+    let error = local.invoke("migrations", &event.to_string());
+    let error = error.expect_err("it is refused");
+    assert_eq!(error["errorType"], kind, "{error}");
+    let message = error["errorMessage"].as_str().expect("it is text");
+    for words in says {
+        assert!(message.contains(words), "no {words:?} in {message}");
+    }
+}
+
 #[test]
 fn migrate_applies_every_file_in_order_and_the_next_run_applies_none() {
     let database = Database::new();

@@ -1,6 +1,6 @@
 //! The actions besides `migrate` and `status`, and the options of `migrate`.
 
-use super::{MIGRATE, check_fails, files, local, versions};
+use super::{MIGRATE, check_fails, files, local, refused, succeed, versions};
 use crate::support::{Cluster, Database, Local};
 use serde_json::{Value, json};
 use std::fs;
@@ -17,23 +17,6 @@ fn three() -> (Database, tempfile::TempDir, Local) {
     ]);
     let local = local(&database, dir.path());
     (database, dir, local)
-}
-
-#[track_caller]
-fn succeed(local: &Local, event: Value) -> Value {
-    let reply = local.invoke("migrations", &event.to_string());
-    reply.unwrap_or_else(|error| panic!("{event}: {error}"))
-}
-
-#[track_caller]
-fn refused(local: &Local, event: Value, kind: &str, says: &[&str]) {
-    let error = local.invoke("migrations", &event.to_string());
-    let error = error.expect_err("it is refused");
-    assert_eq!(error["errorType"], kind, "{error}");
-    let message = error["errorMessage"].as_str().expect("it is text");
-    for words in says {
-        assert!(message.contains(words), "no {words:?} in {message}");
-    }
 }
 
 #[test]

@@ -1,27 +1,10 @@
 //! `rollback`, `redo`, `repair`, `seed` and `baseline` in histories where something is odd: they look
 //! before they change anything.
 
-use super::{MIGRATE, check_fails, files, local, versions};
+use super::{MIGRATE, check_fails, files, local, refused, succeed, versions};
 use crate::support::{Database, Local};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
-
-#[track_caller]
-fn succeed(local: &Local, event: Value) -> Value {
-    let reply = local.invoke("migrations", &event.to_string());
-    reply.unwrap_or_else(|error| panic!("{event}: {error}"))
-}
-
-#[track_caller]
-fn refused(local: &Local, event: Value, kind: &str, says: &[&str]) {
-    let error = local.invoke("migrations", &event.to_string());
-    let error = error.expect_err("it is refused");
-    assert_eq!(error["errorType"], kind, "{error}");
-    let message = error["errorMessage"].as_str().expect("it is text");
-    for words in says {
-        assert!(message.contains(words), "no {words:?} in {message}");
-    }
-}
 
 /// Returns the history's rows of files: version, and when it was applied.
 fn history(database: &Database) -> Vec<(String, String)> {
